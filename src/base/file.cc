@@ -1,0 +1,111 @@
+#include "base/file.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <utility>
+
+namespace planeloom {
+
+Result<MappedFile> MappedFile::open(const std::filesystem::path& path) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return fail("[open] {}: {}", path.string(), std::strerror(errno));
+  struct stat info {};
+  if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
+    ::close(fd);
+    return fail("[open] {}: not a regular file", path.string());
+  }
+  MappedFile file;
+  file.size_ = static_cast<size_t>(info.st_size);
+  if (file.size_ > 0) {
+    void* data = mmap(nullptr, file.size_, PROT_READ, MAP_SHARED, fd, 0);
+    if (data == MAP_FAILED) {
+      ::close(fd);
+      return fail("[open] {}: cannot map {} bytes: {}", path.string(), file.size_, std::strerror(errno));
+    }
+    file.data_ = static_cast<const std::byte*>(data);
+  }
+  ::close(fd);
+  return file;
+}
+
+MappedFile::MappedFile(MappedFile&& other) noexcept
+    : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+
+MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
+  std::swap(data_, other.data_);
+  std::swap(size_, other.size_);
+  return *this;
+}
+
+MappedFile::~MappedFile() {
+  if (data_) munmap(const_cast<std::byte*>(data_), size_);
+}
+
+Result<AtomicFile> AtomicFile::create(const std::filesystem::path& path) {
+  AtomicFile file;
+  file.final_ = path;
+  file.temporary_ = path.string() + ".tmp." + std::to_string(getpid());
+  file.file_ = std::fopen(file.temporary_.c_str(), "wb");
+  if (!file.file_) return fail("[write] {}: {}", path.string(), std::strerror(errno));
+  return file;
+}
+
+AtomicFile::AtomicFile(AtomicFile&& other) noexcept
+    : final_(std::move(other.final_)),
+      temporary_(std::move(other.temporary_)),
+      file_(std::exchange(other.file_, nullptr)),
+      offset_(other.offset_) {}
+
+AtomicFile::~AtomicFile() {
+  if (!file_) return;
+  std::fclose(file_);
+  ::unlink(temporary_.c_str());
+}
+
+Status AtomicFile::write(std::span<const std::byte> bytes) {
+  if (!bytes.empty() && std::fwrite(bytes.data(), 1, bytes.size(), file_) != bytes.size())
+    return fail("[write] {}: {}", final_.string(), std::strerror(errno));
+  offset_ += bytes.size();
+  return {};
+}
+
+Status AtomicFile::write(std::string_view text) { return write(std::as_bytes(std::span(text))); }
+
+Status AtomicFile::commit() {
+  const bool flushed = std::fflush(file_) == 0 && fsync(fileno(file_)) == 0;
+  const bool closed = std::fclose(std::exchange(file_, nullptr)) == 0;
+  if (!flushed || !closed || std::rename(temporary_.c_str(), final_.c_str()) != 0) {
+    const int error = errno;
+    ::unlink(temporary_.c_str());
+    return fail("[write] {}: {}", final_.string(), std::strerror(error));
+  }
+  return {};
+}
+
+Result<std::string> read_file(const std::filesystem::path& path, uint64_t limit) {
+  PL_TRY(const MappedFile file, MappedFile::open(path));
+  if (file.bytes().size() > limit)
+    return fail("[read] {}: {} bytes, more than the {} allowed", path.string(), file.bytes().size(), limit);
+  return std::string(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
+}
+
+Status write_file_atomically(const std::filesystem::path& path, std::string_view text) {
+  PL_TRY(AtomicFile file, AtomicFile::create(path));
+  PL_CHECK(file.write(text));
+  return file.commit();
+}
+
+std::filesystem::path cache_dir() {
+  if (const char* dir = std::getenv("PLANELOOM_CACHE"); dir && *dir) return dir;
+  if (const char* dir = std::getenv("XDG_CACHE_HOME"); dir && *dir) return std::filesystem::path(dir) / "planeloom";
+  const char* home = std::getenv("HOME");
+  return std::filesystem::path(home && *home ? home : "/tmp") / ".cache" / "planeloom";
+}
+
+}  // namespace planeloom
