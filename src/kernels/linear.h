@@ -1,0 +1,61 @@
+#pragma once
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "codecs/codec.h"
+#include "kernels/compute.h"
+
+namespace planeloom {
+
+/// How activations meet low-bit weights: as float, or rounded to int8 in groups of 32 columns.
+enum class ActivationMode { kFloat, kInt8 };
+
+/// The input of one or several linears: the float rows, and their int8 form made once when a codec asks for it.
+class LinearInput {
+ public:
+  /// x: (tokens, stride), `cols` of each row used. Borrowed until the next set().
+  void set(const float* x, int64_t stride, int64_t tokens, int64_t cols);
+  /// The int8 form, computed on first use (in parallel over tokens).
+  const Int8Rows& int8_rows(const Compute& compute);
+
+  const float* x() const { return x_; }
+  int64_t stride() const { return stride_; }
+  int64_t tokens() const { return tokens_; }
+  int64_t cols() const { return cols_; }
+
+ private:
+  const float* x_ = nullptr;
+  int64_t stride_ = 0, tokens_ = 0, cols_ = 0;
+  bool have_int8_ = false;
+  std::vector<int8_t> code_;       // (tokens, P)
+  std::vector<float> lane_scale_;  // (tokens, P / 4)
+  std::vector<float> sum_;         // (tokens, P / 16)
+  Int8Rows rows_{};
+};
+
+/// Room for unpacked weight rows, one block per worker; grows on first use, then no allocation.
+class LinearScratch {
+ public:
+  struct Worker {
+    std::vector<float> floats;    // (block rows, cols)
+    std::vector<uint8_t> code;    // (block rows, planes, P)
+    std::vector<float> scale;     // (block rows, planes, P / 16)
+    std::vector<float> offset;    // (block rows, P / 16)
+  };
+  /// Call before a parallel region; worker() inside it.
+  void reserve(int workers) {
+    if (static_cast<int>(workers_.size()) < workers) workers_.resize(static_cast<size_t>(workers));
+  }
+  Worker& worker(int index) { return workers_[static_cast<size_t>(index)]; }
+
+ private:
+  std::vector<Worker> workers_;
+};
+
+/// y[t * y_stride + r] = sum_c W[r][c] x[t][c] + bias[r]; bias may be empty. y: (tokens, y_stride >= rows).
+/// A result depends on its own row and token only (kernels.h), whatever the batch and the threads.
+void linear(const Compute& compute, const PackedMatrix& w, std::span<const float> bias, LinearInput& input,
+            ActivationMode mode, LinearScratch& scratch, float* y, int64_t y_stride);
+
+}  // namespace planeloom

@@ -1,0 +1,137 @@
+#include "kernels/ref/ref.h"
+
+#include <bit>
+#include <cmath>
+#include <cstring>
+
+#include "kernels/exp_constants.h"
+#include "tensor/half.h"
+
+namespace planeloom::ref {
+namespace {
+
+constexpr int kLanes = 16;
+
+float fold(const float* lane) {
+  float sum[kLanes];
+  std::memcpy(sum, lane, sizeof sum);
+  for (int half = kLanes / 2; half >= 1; half /= 2)
+    for (int j = 0; j < half; ++j) sum[j] = sum[j] + sum[j + half];
+  return sum[0];
+}
+
+void dot_f32(const float* w, int64_t w_stride, int64_t rows, const float* x, int64_t x_stride, int64_t tokens,
+             int64_t n, float* out, int64_t out_stride) {
+  for (int64_t t = 0; t < tokens; ++t)
+    for (int64_t r = 0; r < rows; ++r) {
+      float lane[kLanes] = {};
+      for (int64_t i = 0; i < n; ++i)
+        lane[i % kLanes] = std::fma(w[r * w_stride + i], x[t * x_stride + i], lane[i % kLanes]);
+      out[t * out_stride + r] = fold(lane);
+    }
+}
+
+float dot_planes_one(const PlaneRows& w, int64_t r, const Int8Rows& x, int64_t t) {
+  const int64_t padded = w.padded, groups = padded / kScaleGroup;
+  const int8_t* xc = x.code + t * padded;
+  float lane[kLanes] = {};
+  for (int64_t chunk = 0; chunk < padded / 64; ++chunk)
+    for (int p = 0; p < w.planes; ++p) {
+      const uint8_t* code = w.code + (r * w.planes + p) * padded + chunk * 64;
+      const float* scale = w.scale + (r * w.planes + p) * groups + chunk * 4;
+      for (int j = 0; j < kLanes; ++j) {
+        int32_t sum = 0;
+        for (int b = 0; b < 4; ++b) sum += int32_t(code[4 * j + b]) * xc[chunk * 64 + 4 * j + b];
+        const float both = scale[j / 4] * x.lane_scale[t * padded / 4 + chunk * 16 + j];
+        lane[j] = std::fma(static_cast<float>(sum), both, lane[j]);
+      }
+    }
+  for (int64_t i = 0; i < groups; ++i)
+    lane[i % kLanes] = std::fma(w.offset[r * groups + i], x.sum[t * groups + i], lane[i % kLanes]);
+  return fold(lane);
+}
+
+void dot_planes(const PlaneRows& w, int64_t rows, const Int8Rows& x, int64_t tokens, float* out, int64_t out_stride) {
+  for (int64_t t = 0; t < tokens; ++t)
+    for (int64_t r = 0; r < rows; ++r) out[t * out_stride + r] = dot_planes_one(w, r, x, t);
+}
+
+void quantize_int8(const float* x, int64_t cols, int8_t* code, float* lane_scale, float* sum) {
+  const int64_t padded = padded_cols(cols);
+  for (int64_t begin = 0; begin < padded; begin += 32) {
+    float biggest = 0;
+    for (int64_t i = begin; i < begin + 32 && i < cols; ++i) biggest = std::max(biggest, std::fabs(x[i]));
+    const float scale = biggest / 127.0f, inverse = biggest > 0 ? 127.0f / biggest : 0.0f;
+    for (int half = 0; half < 2; ++half) {
+      int32_t total = 0;
+      for (int64_t i = begin + 16 * half; i < begin + 16 * half + 16; ++i) {
+        const int32_t q = i < cols ? static_cast<int32_t>(std::nearbyint(x[i] * inverse)) : 0;
+        code[i] = static_cast<int8_t>(q);
+        total += q;
+      }
+      sum[begin / 16 + half] = scale * static_cast<float>(total);
+    }
+    for (int j = 0; j < 8; ++j) lane_scale[begin / 4 + j] = scale;
+  }
+}
+
+void rms_norm(const float* x, const float* gain, float eps, int64_t n, float* out) {
+  float lane[kLanes] = {};
+  for (int64_t i = 0; i < n; ++i) lane[i % kLanes] = std::fma(x[i], x[i], lane[i % kLanes]);
+  const float scale = 1.0f / std::sqrt(fold(lane) / static_cast<float>(n) + eps);
+  for (int64_t i = 0; i < n; ++i) out[i] = x[i] * scale * gain[i];
+}
+
+void softmax(float* x, int64_t n) {
+  float biggest = x[0];
+  for (int64_t i = 1; i < n; ++i) biggest = std::max(biggest, x[i]);
+  float lane[kLanes] = {};
+  for (int64_t i = 0; i < n; ++i) {
+    x[i] = exp_f32(x[i] - biggest);
+    lane[i % kLanes] += x[i];
+  }
+  const float inverse = 1.0f / fold(lane);
+  for (int64_t i = 0; i < n; ++i) x[i] *= inverse;
+}
+
+void silu_mul(float* gate, const float* up, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) gate[i] = gate[i] / (1.0f + exp_f32(-gate[i])) * up[i];
+}
+
+void gelu_mul(float* gate, const float* up, int64_t n) {
+  // 0.5 x (1 + tanh(u)) = x / (1 + exp(-2u)), u = sqrt(2/pi) (x + 0.044715 x^3)
+  for (int64_t i = 0; i < n; ++i) {
+    const float x = gate[i], cubic = std::fma(x * x * x, 0.044715f, x);
+    gate[i] = x / (1.0f + exp_f32(cubic * -1.5957691216057308f)) * up[i];
+  }
+}
+
+void weighted_sum(const float* weight, int64_t n, const float* v, int64_t stride, int64_t dim, float* out) {
+  for (int64_t i = 0; i < n; ++i)
+    for (int64_t d = 0; d < dim; ++d) out[d] = std::fma(weight[i], v[i * stride + d], out[d]);
+}
+
+void half_to_float_row(const uint16_t* in, int64_t n, float* out) {
+  for (int64_t i = 0; i < n; ++i) out[i] = half_to_float(in[i]);
+}
+
+}  // namespace
+
+float exp_f32(float x) {
+  using namespace exp_constants;
+  if (!(x >= kMin)) return x != x ? x : 0.0f;
+  x = std::min(x, kMax);
+  const float n = std::nearbyint(x * kLog2E);
+  const float r = std::fma(-n, kLn2Low, std::fma(-n, kLn2High, x));
+  float p = std::fma(r, kC7, kC6);
+  for (float c : {kC5, kC4, kC3, kC2, 1.0f, 1.0f}) p = std::fma(r, p, c);
+  return p * std::bit_cast<float>((static_cast<int32_t>(n) + 127) << 23);
+}
+
+const Kernels& table() {
+  static const Kernels kTable{Isa::kScalar, dot_f32,  dot_planes, quantize_int8, rms_norm,
+                              softmax,      silu_mul, gelu_mul,   weighted_sum,  half_to_float_row};
+  return kTable;
+}
+
+}  // namespace planeloom::ref

@@ -1,0 +1,305 @@
+// Float operations in Highway, compiled once per ISA. A logical vector has sixteen lanes: one register on AVX-512,
+// two on AVX2 (kParts), so that the order of sums is the reference's.
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/simd/float_ops.cc"
+// AVX2 and AVX3 only (the baseline pass below is empty): the scalar path is our own reference, whose multiply-adds
+// are fused, unlike Highway's.
+#define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SSE4 | HWY_AVX3_DL)
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
+#include "kernels/exp_constants.h"
+#include "kernels/simd/simd.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace planeloom::simd {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+#if HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3
+constexpr int kLanes = 16;
+using D = hn::CappedTag<float, kLanes>;
+constexpr D d;
+constexpr int kWidth = static_cast<int>(hn::MaxLanes(D()));
+constexpr int kParts = kLanes / kWidth;
+using V = hn::Vec<D>;
+
+/// Sixteen floats.
+struct V16 {
+  V part[kParts];
+};
+
+HWY_INLINE V16 zero16() {
+  V16 v;
+  for (int p = 0; p < kParts; ++p) v.part[p] = hn::Zero(d);
+  return v;
+}
+HWY_INLINE V16 load16(const float* x) {
+  V16 v;
+  for (int p = 0; p < kParts; ++p) v.part[p] = hn::LoadU(d, x + p * kWidth);
+  return v;
+}
+/// The first n < 16 floats, zeros after.
+HWY_INLINE V16 load_first(const float* x, int64_t n) {
+  V16 v;
+  for (int p = 0; p < kParts; ++p) {
+    const int64_t left = n - p * kWidth;
+    v.part[p] = left <= 0 ? hn::Zero(d)
+                          : hn::MaskedLoad(hn::FirstN(d, static_cast<size_t>(left < kWidth ? left : kWidth)), d,
+                                           x + p * kWidth);
+  }
+  return v;
+}
+HWY_INLINE void store_first(V16 v, float* x, int64_t n) {
+  HWY_ALIGN float all[kLanes];
+  for (int p = 0; p < kParts; ++p) hn::Store(v.part[p], d, all + p * kWidth);
+  for (int64_t i = 0; i < n; ++i) x[i] = all[i];
+}
+HWY_INLINE void store16(V16 v, float* x) {
+  for (int p = 0; p < kParts; ++p) hn::StoreU(v.part[p], d, x + p * kWidth);
+}
+HWY_INLINE void fma16(V16& acc, V16 a, V16 b) {
+  for (int p = 0; p < kParts; ++p) acc.part[p] = hn::MulAdd(a.part[p], b.part[p], acc.part[p]);
+}
+
+/// 16 -> 8 -> 4 -> 2 -> 1, lane j with lane j + half.
+HWY_INLINE float fold(V16 v) {
+#if HWY_TARGET == HWY_AVX3
+  const hn::Half<D> d8;
+  const auto eight = hn::Add(hn::LowerHalf(d8, v.part[0]), hn::UpperHalf(d8, v.part[0]));
+#else
+  const D d8;
+  const auto eight = hn::Add(v.part[0], v.part[1]);
+#endif
+  const hn::Half<decltype(d8)> d4;
+  const auto four = hn::Add(hn::LowerHalf(d4, eight), hn::UpperHalf(d4, eight));
+  const auto two = hn::Add(four, hn::Shuffle1032(four));
+  return hn::GetLane(hn::Add(two, hn::Shuffle2301(two)));
+}
+
+template <int R, int T>
+HWY_INLINE void dot_tile(const float* HWY_RESTRICT w, int64_t w_stride, const float* HWY_RESTRICT x, int64_t x_stride,
+                         int64_t n, float* out, int64_t out_stride) {
+  V16 acc[R][T];
+  for (int r = 0; r < R; ++r)
+    for (int t = 0; t < T; ++t) acc[r][t] = zero16();
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    V16 wv[R];
+    for (int r = 0; r < R; ++r) wv[r] = load16(w + r * w_stride + i);
+    for (int t = 0; t < T; ++t) {
+      const V16 xv = load16(x + t * x_stride + i);
+      for (int r = 0; r < R; ++r) fma16(acc[r][t], wv[r], xv);
+    }
+  }
+  if (i < n) {
+    for (int t = 0; t < T; ++t) {
+      const V16 xv = load_first(x + t * x_stride + i, n - i);
+      for (int r = 0; r < R; ++r) fma16(acc[r][t], load_first(w + r * w_stride + i, n - i), xv);
+    }
+  }
+  for (int t = 0; t < T; ++t)
+    for (int r = 0; r < R; ++r) out[t * out_stride + r] = fold(acc[r][t]);
+}
+
+// 16 accumulators leave room for the operands in 32 registers (AVX-512); AVX2 has 16 registers of half the width.
+constexpr int kTileRows = kParts == 1 ? 4 : 2, kTileTokens = kParts == 1 ? 4 : 2;
+
+template <int T>
+void dot_rows(const float* w, int64_t w_stride, int64_t rows, const float* x, int64_t x_stride, int64_t n, float* out,
+              int64_t out_stride) {
+  int64_t r = 0;
+  for (; r + kTileRows <= rows; r += kTileRows)
+    dot_tile<kTileRows, T>(w + r * w_stride, w_stride, x, x_stride, n, out + r, out_stride);
+  for (; r < rows; ++r) dot_tile<1, T>(w + r * w_stride, w_stride, x, x_stride, n, out + r, out_stride);
+}
+
+void dot_f32(const float* w, int64_t w_stride, int64_t rows, const float* x, int64_t x_stride, int64_t tokens,
+             int64_t n, float* out, int64_t out_stride) {
+  int64_t t = 0;
+  for (; t + kTileTokens <= tokens; t += kTileTokens)
+    dot_rows<kTileTokens>(w, w_stride, rows, x + t * x_stride, x_stride, n, out + t * out_stride, out_stride);
+  for (; t < tokens; ++t)
+    dot_rows<1>(w, w_stride, rows, x + t * x_stride, x_stride, n, out + t * out_stride, out_stride);
+}
+
+/// Same operations in the same order as ref::exp_f32.
+HWY_INLINE V exp_v(V x) {
+  using namespace exp_constants;
+  const auto keep = hn::Or(hn::Ge(x, hn::Set(d, kMin)), hn::IsNaN(x));
+  const auto clamped = hn::Min(hn::Max(x, hn::Set(d, kMin)), hn::Set(d, kMax));
+  const auto n = hn::Round(hn::Mul(clamped, hn::Set(d, kLog2E)));
+  const auto r = hn::NegMulAdd(n, hn::Set(d, kLn2Low), hn::NegMulAdd(n, hn::Set(d, kLn2High), clamped));
+  auto p = hn::MulAdd(r, hn::Set(d, kC7), hn::Set(d, kC6));
+  p = hn::MulAdd(r, p, hn::Set(d, kC5));
+  p = hn::MulAdd(r, p, hn::Set(d, kC4));
+  p = hn::MulAdd(r, p, hn::Set(d, kC3));
+  p = hn::MulAdd(r, p, hn::Set(d, kC2));
+  p = hn::MulAdd(r, p, hn::Set(d, 1.0f));
+  p = hn::MulAdd(r, p, hn::Set(d, 1.0f));
+  const hn::RebindToSigned<D> di;
+  const auto power = hn::ShiftLeft<23>(hn::Add(hn::ConvertTo(di, n), hn::Set(di, 127)));
+  const auto result = hn::Mul(p, hn::BitCast(d, power));
+  return hn::IfThenElse(hn::IsNaN(x), x, hn::IfThenElseZero(keep, result));
+}
+
+HWY_INLINE V16 silu16(V16 g, V16 u) {
+  const auto one = hn::Set(d, 1.0f);
+  for (int p = 0; p < kParts; ++p) {
+    const auto e = exp_v(hn::Neg(g.part[p]));
+    g.part[p] = hn::Mul(hn::Div(g.part[p], hn::Add(one, e)), u.part[p]);
+  }
+  return g;
+}
+
+HWY_INLINE V16 gelu16(V16 g, V16 u) {
+  const auto one = hn::Set(d, 1.0f);
+  for (int p = 0; p < kParts; ++p) {
+    const auto x = g.part[p];
+    const auto cubic = hn::MulAdd(hn::Mul(hn::Mul(x, x), x), hn::Set(d, 0.044715f), x);
+    const auto e = exp_v(hn::Mul(cubic, hn::Set(d, -1.5957691216057308f)));
+    g.part[p] = hn::Mul(hn::Div(x, hn::Add(one, e)), u.part[p]);
+  }
+  return g;
+}
+
+template <class F>
+HWY_INLINE void gated(float* gate, const float* up, int64_t n, F f) {
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) store16(f(load16(gate + i), load16(up + i)), gate + i);
+  if (i < n) store_first(f(load_first(gate + i, n - i), load_first(up + i, n - i)), gate + i, n - i);
+}
+
+void silu_mul(float* gate, const float* up, int64_t n) { gated(gate, up, n, silu16); }
+void gelu_mul(float* gate, const float* up, int64_t n) { gated(gate, up, n, gelu16); }
+
+void rms_norm(const float* x, const float* gain, float eps, int64_t n, float* out) {
+  V16 acc = zero16();
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    const V16 v = load16(x + i);
+    fma16(acc, v, v);
+  }
+  if (i < n) {
+    const V16 v = load_first(x + i, n - i);
+    fma16(acc, v, v);
+  }
+  const float scale = 1.0f / hn::GetLane(hn::Sqrt(hn::Set(d, fold(acc) / static_cast<float>(n) + eps)));
+  for (i = 0; i < n; ++i) out[i] = x[i] * scale * gain[i];
+}
+
+void softmax(float* x, int64_t n) {
+  float biggest = x[0];
+  for (int64_t i = 1; i < n; ++i) biggest = x[i] > biggest ? x[i] : biggest;
+  const auto top = hn::Set(d, biggest);
+  V16 acc = zero16();
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes)
+    for (int p = 0; p < kParts; ++p) {
+      const auto e = exp_v(hn::Sub(hn::LoadU(d, x + i + p * kWidth), top));
+      acc.part[p] = hn::Add(acc.part[p], e);
+      hn::StoreU(e, d, x + i + p * kWidth);
+    }
+  if (i < n) {
+    HWY_ALIGN float tail[kLanes] = {};
+    V16 v = load_first(x + i, n - i);
+    for (int p = 0; p < kParts; ++p) hn::Store(exp_v(hn::Sub(v.part[p], top)), d, tail + p * kWidth);
+    for (int64_t j = n - i; j < kLanes; ++j) tail[j] = 0.0f;
+    for (int p = 0; p < kParts; ++p) acc.part[p] = hn::Add(acc.part[p], hn::Load(d, tail + p * kWidth));
+    for (int64_t j = 0; j < n - i; ++j) x[i + j] = tail[j];
+  }
+  const float inverse = 1.0f / fold(acc);
+  for (i = 0; i < n; ++i) x[i] *= inverse;
+}
+
+void weighted_sum(const float* weight, int64_t n, const float* v, int64_t stride, int64_t dim, float* out) {
+  int64_t c = 0;
+  for (; c + 4 * kLanes <= dim; c += 4 * kLanes) {  // 64 outputs stay in registers over all n
+    V16 acc[4];
+    for (int k = 0; k < 4; ++k) acc[k] = load16(out + c + k * kLanes);
+    for (int64_t i = 0; i < n; ++i) {
+      const auto s = hn::Set(d, weight[i]);
+      for (int k = 0; k < 4; ++k)
+        for (int p = 0; p < kParts; ++p)
+          acc[k].part[p] =
+              hn::MulAdd(s, hn::LoadU(d, v + i * stride + c + k * kLanes + p * kWidth), acc[k].part[p]);
+    }
+    for (int k = 0; k < 4; ++k) store16(acc[k], out + c + k * kLanes);
+  }
+  for (; c < dim; c += kLanes) {
+    const int64_t left = dim - c < kLanes ? dim - c : kLanes;
+    V16 acc = load_first(out + c, left);
+    for (int64_t i = 0; i < n; ++i) {
+      const V16 row = load_first(v + i * stride + c, left);
+      for (int p = 0; p < kParts; ++p) acc.part[p] = hn::MulAdd(hn::Set(d, weight[i]), row.part[p], acc.part[p]);
+    }
+    store_first(acc, out + c, left);
+  }
+}
+
+void half_to_float(const uint16_t* in, int64_t n, float* out) {
+  const hn::Rebind<hwy::float16_t, D> dh;
+  int64_t i = 0;
+  for (; i + kWidth <= n; i += kWidth)
+    hn::StoreU(hn::PromoteTo(d, hn::LoadU(dh, reinterpret_cast<const hwy::float16_t*>(in + i))), d, out + i);
+  if (i < n) {
+    HWY_ALIGN uint16_t tail[kLanes] = {};
+    HWY_ALIGN float wide[kLanes];
+    for (int64_t j = 0; j < n - i; ++j) tail[j] = in[i + j];
+    hn::Store(hn::PromoteTo(d, hn::Load(dh, reinterpret_cast<const hwy::float16_t*>(tail))), d, wide);
+    for (int64_t j = 0; j < n - i; ++j) out[i + j] = wide[j];
+  }
+}
+
+/// 32 columns: the largest magnitude is exact in any order, the rest is elementwise, the code sums are integers.
+void quantize_int8(const float* x, int64_t cols, int8_t* code, float* lane_scale, float* sum) {
+  const int64_t padded = padded_cols(cols);
+  const hn::RebindToSigned<D> di;
+  const hn::Rebind<int8_t, D> d8;
+  for (int64_t begin = 0; begin < padded; begin += 32) {
+    V16 half[2];
+    for (int h = 0; h < 2; ++h) {
+      const int64_t left = cols - begin - 16 * h;
+      half[h] = left >= kLanes ? load16(x + begin + 16 * h) : load_first(x + begin + 16 * h, left);
+    }
+    auto top = hn::Zero(d);
+    for (const V16& h : half)
+      for (int p = 0; p < kParts; ++p) top = hn::Max(top, hn::Abs(h.part[p]));
+    const float biggest = hn::GetLane(hn::MaxOfLanes(d, top));
+    const float scale = biggest / 127.0f, inverse = biggest > 0 ? 127.0f / biggest : 0.0f;
+    for (int h = 0; h < 2; ++h) {
+      auto total = hn::Zero(di);
+      for (int p = 0; p < kParts; ++p) {
+        const auto q = hn::ConvertTo(di, hn::Round(hn::Mul(half[h].part[p], hn::Set(d, inverse))));
+        total = hn::Add(total, q);
+        hn::StoreU(hn::DemoteTo(d8, q), d8, code + begin + 16 * h + p * kWidth);
+      }
+      sum[begin / 16 + h] = scale * static_cast<float>(hn::GetLane(hn::SumOfLanes(di, total)));
+    }
+    for (int j = 0; j < 8; ++j) lane_scale[begin / 4 + j] = scale;
+  }
+}
+#endif  // AVX2 or AVX3
+
+}  // namespace HWY_NAMESPACE
+}  // namespace planeloom::simd
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace planeloom::simd {
+
+const Kernels& avx2_table() {
+  namespace n = N_AVX2;
+  static const Kernels kTable{Isa::kAvx2,  n::dot_f32,  dot_planes_avx2, n::quantize_int8, n::rms_norm,
+                              n::softmax,  n::silu_mul, n::gelu_mul,     n::weighted_sum,  n::half_to_float};
+  return kTable;
+}
+
+const Kernels& avx512_table() {
+  namespace n = N_AVX3;
+  static const Kernels kTable{Isa::kAvx512, n::dot_f32,  dot_planes_avx512, n::quantize_int8, n::rms_norm,
+                              n::softmax,   n::silu_mul, n::gelu_mul,       n::weighted_sum,  n::half_to_float};
+  return kTable;
+}
+
+}  // namespace planeloom::simd
+#endif
