@@ -1,0 +1,119 @@
+#include "models/session.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+namespace planeloom {
+namespace {
+
+constexpr int64_t kBatch = 512;    // tokens per pass; longer inputs are cut, which changes no result
+constexpr int64_t kLogitRows = 32; // logits held at once: 32 x 262144 floats are 32 MiB for Gemma
+
+}  // namespace
+
+int64_t cache_bytes(const Config& c, int64_t context, CacheType type) {
+  return 2 * c.layers * c.kv_heads * context * c.head_dim * (type == CacheType::kF16 ? 2 : 4);
+}
+
+Result<std::unique_ptr<Session>> Session::create(const Model& model, Compute compute, const SessionOptions& options) {
+  const int64_t context = options.context > 0 ? options.context : std::min<int64_t>(model.config.context, 4096);
+  const int64_t bytes = cache_bytes(model.config, context, options.cache);
+  if (context > (int64_t{1} << 24) || bytes > (int64_t{1} << 40))
+    return fail("[session] a context of {} needs {} bytes of cache", context, bytes);
+  SessionOptions sized = options;
+  sized.context = context;
+  std::unique_ptr<Session> session(new Session(model, compute, sized));
+  return session;
+}
+
+Session::Session(const Model& model, Compute compute, const SessionOptions& options)
+    : model_(model),
+      compute_(compute),
+      mode_(options.activations),
+      cache_type_(options.cache),
+      context_(options.context) {
+  const auto half = static_cast<size_t>(cache_bytes(model.config, context_, cache_type_) / 2);
+  keys_.resize(half);
+  values_.resize(half);
+}
+
+void Session::reserve(int64_t tokens) {
+  if (tokens <= reserved_) return;
+  const Config& c = model_.config;
+  reserved_ = tokens;
+  const auto size = [&](int64_t width) { return static_cast<size_t>(tokens * width); };
+  hidden_.resize(size(c.width));
+  middle_.resize(size(c.width));
+  normed_.resize(size(c.width));
+  update_.resize(size(c.width));
+  q_.resize(size(c.q_width()));
+  mixed_.resize(size(c.q_width()));
+  k_.resize(size(c.kv_width()));
+  v_.resize(size(c.kv_width()));
+  gate_.resize(size(c.ffn));
+  up_.resize(size(c.ffn));
+  cosine_.resize(size(c.head_dim / 2));
+  sine_.resize(size(c.head_dim / 2));
+}
+
+Status Session::embed(std::span<const int32_t> tokens, float* hidden) {
+  const Config& c = model_.config;
+  for (int32_t token : tokens)
+    if (token < 0 || token >= model_.vocab()) return fail("[session] token {} of a vocabulary of {}", token, model_.vocab());
+  for (size_t t = 0; t < tokens.size(); ++t) {
+    float* row = hidden + static_cast<int64_t>(t) * c.width;
+    model_.embedding.codec->decode_row(model_.embedding, tokens[t], row);
+    if (c.embedding_scale != 1.0f)
+      for (int64_t i = 0; i < c.width; ++i) row[i] *= c.embedding_scale;
+  }
+  if (hooks_) hooks_->after_embedding({hidden, static_cast<int64_t>(tokens.size()), c.width});
+  return {};
+}
+
+void Session::logits(const float* hidden, int64_t tokens, float* out) {
+  const Config& c = model_.config;
+  reserve(tokens);
+  norm_rows(hidden, model_.output_norm, tokens, normed_.data());
+  input_.set(normed_.data(), c.width, tokens, c.width);
+  if (hooks_) hooks_->before_linear(c.layers, Linear::kHead, {normed_.data(), tokens, c.width});
+  linear(compute_, model_.head, {}, input_, mode_, scratch_, out, model_.head.rows);
+  if (c.final_softcap > 0)
+    for (int64_t i = 0; i < tokens * model_.vocab(); ++i) out[i] = c.final_softcap * std::tanh(out[i] / c.final_softcap);
+  if (hooks_) hooks_->at_logits({out, tokens, model_.vocab()});
+}
+
+Status Session::forward(std::span<const int32_t> tokens, int64_t logits_from, LogitsSink sink) {
+  const Config& c = model_.config;
+  const auto total = static_cast<int64_t>(tokens.size());
+  if (position_ + total > context_)
+    return fail("[session] {} tokens after {} do not fit a context of {}", total, position_, context_);
+  for (int32_t token : tokens)
+    if (token < 0 || token >= model_.vocab()) return fail("[session] token {} of a vocabulary of {}", token, model_.vocab());
+  for (int64_t begin = 0; begin < total; begin += kBatch) {
+    const int64_t n = std::min(kBatch, total - begin);
+    reserve(n);
+    PL_CHECK(embed(tokens.subspan(static_cast<size_t>(begin), static_cast<size_t>(n)), hidden_.data()));
+    for (int64_t layer = 0; layer < c.layers; ++layer)
+      if (!run_layer(layer, hidden_.data(), n, position_)) return {};
+    position_ += n;
+    for (int64_t t = std::max<int64_t>(0, logits_from - begin); t < n; t += kLogitRows) {
+      const int64_t rows = std::min(kLogitRows, n - t);
+      logits_.resize(std::max(logits_.size(), static_cast<size_t>(rows * model_.vocab())));
+      logits(hidden_.data() + t * c.width, rows, logits_.data());
+      sink(begin + t, rows, logits_.data());
+    }
+  }
+  return {};
+}
+
+Result<std::span<const float>> Session::decode(std::span<const int32_t> tokens) {
+  if (tokens.empty()) return fail("[session] no tokens to read");
+  std::span<const float> last;
+  PL_CHECK(forward(tokens, static_cast<int64_t>(tokens.size()) - 1, [&](int64_t, int64_t, const float* logits) {
+    last = {logits, static_cast<size_t>(model_.vocab())};
+  }));
+  return last;
+}
+
+}  // namespace planeloom
