@@ -1,0 +1,86 @@
+#include "kernels/linear.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+
+#include "base/rng.h"
+#include "codecs/encode_simple.h"
+
+namespace planeloom {
+namespace {
+
+struct Case {
+  std::vector<float> x;
+  std::vector<std::byte> codes;
+  PackedMatrix w;
+};
+
+/// A matrix of random blocks with sane scales, and some activations.
+Case make_case(DType type, int64_t rows, int64_t cols, int64_t tokens) {
+  Rng rng(static_cast<uint64_t>(rows * 1000 + cols));
+  Case c;
+  std::vector<float> weights(static_cast<size_t>(rows * cols));
+  for (float& v : weights) v = static_cast<float>(rng.normal());
+  c.x.resize(static_cast<size_t>(tokens * cols));
+  for (float& v : c.x) v = static_cast<float>(rng.normal());
+  const Codec* codec = gguf_codec(type);
+  c.codes.resize(static_cast<size_t>(rows * codec->code_bytes(cols)));
+  if (type == DType::kF32) std::memcpy(c.codes.data(), weights.data(), c.codes.size());
+  else
+    for (int64_t r = 0; r < rows; ++r)
+      encode_q8_0(std::span(weights).subspan(static_cast<size_t>(r * cols), static_cast<size_t>(cols)),
+                  std::span(c.codes).subspan(static_cast<size_t>(r * codec->code_bytes(cols)), static_cast<size_t>(codec->code_bytes(cols))));
+  c.w = {codec, rows, cols, c.codes, {}};
+  return c;
+}
+
+std::vector<float> run(const Compute& compute, const Case& c, int64_t first, int64_t tokens, ActivationMode mode) {
+  LinearInput input;
+  LinearScratch scratch;
+  std::vector<float> y(static_cast<size_t>(tokens * c.w.rows)), bias(static_cast<size_t>(c.w.rows));
+  for (size_t i = 0; i < bias.size(); ++i) bias[i] = 0.25f * static_cast<float>(i);
+  input.set(c.x.data() + first * c.w.cols, c.w.cols, tokens, c.w.cols);
+  linear(compute, c.w, bias, input, mode, scratch, y.data(), c.w.rows);
+  return y;
+}
+
+TEST(LinearOp, SameBitsForAnyBatchThreadsAndIsa) {
+  ThreadPool one(1), two(2), three(3);
+  for (DType type : {DType::kF32, DType::kQ8_0})
+    for (ActivationMode mode : {ActivationMode::kFloat, ActivationMode::kInt8}) {
+      const Case c = make_case(type, 77, 96, 11);
+      const auto want = run({&one, &kernels_for(Isa::kScalar)}, c, 0, 11, mode);
+      for (Isa isa : supported_isas())
+        for (ThreadPool* pool : {&one, &two, &three}) {
+          const Compute compute{pool, &kernels_for(isa)};
+          const auto whole = run(compute, c, 0, 11, mode);
+          ASSERT_EQ(std::memcmp(whole.data(), want.data(), want.size() * 4), 0);
+          for (int64_t t = 0; t < 11; ++t)
+            ASSERT_EQ(std::memcmp(run(compute, c, t, 1, mode).data(), want.data() + t * 77, 77 * 4), 0);
+        }
+    }
+}
+
+TEST(LinearOp, Int8StaysWithinItsRoundingBound) {
+  ThreadPool pool(1);
+  const Case c = make_case(DType::kQ8_0, 40, 128, 3);
+  const Compute compute{&pool, &kernels_for(supported_isas().back())};
+  const auto exact = run(compute, c, 0, 3, ActivationMode::kFloat), rounded = run(compute, c, 0, 3, ActivationMode::kInt8);
+  std::vector<float> row(128);
+  for (int64_t t = 0; t < 3; ++t)
+    for (int64_t r = 0; r < 40; ++r) {
+      c.w.codec->decode_row(c.w, r, row.data());
+      double bound = 0;  // |w_i| times half a step of x_i's group
+      for (int64_t i = 0; i < 128; ++i) {
+        float top = 0;
+        for (int64_t k = i / 32 * 32; k < i / 32 * 32 + 32; ++k) top = std::max(top, std::fabs(c.x[t * 128 + k]));
+        bound += std::fabs(row[i]) * top / 254.0;
+      }
+      ASSERT_LE(std::fabs(exact[t * 40 + r] - rounded[t * 40 + r]), bound * 1.01 + 1e-4);
+    }
+}
+
+}  // namespace
+}  // namespace planeloom
