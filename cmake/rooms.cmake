@@ -20,7 +20,7 @@ function(planeloom_test NAME)
   add_executable(test_${NAME} ${SOURCES})
   target_include_directories(test_${NAME} PRIVATE ${CMAKE_SOURCE_DIR}/tests)
   target_compile_definitions(test_${NAME} PRIVATE PLANELOOM_TEST_DATA="${CMAKE_SOURCE_DIR}/tests")
-  target_link_libraries(test_${NAME} PRIVATE planeloom_${NAME} ${T_LIBS} GTest::gtest GTest::gtest_main)
+  target_link_libraries(test_${NAME} PRIVATE planeloom_${NAME} ${T_LIBS} GTest::gtest GTest::gtest_main rapidcheck)
   gtest_discover_tests(test_${NAME} TEST_PREFIX "${NAME}." DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 600)
 endfunction()
 

@@ -212,8 +212,11 @@ TEST_P(EveryIsa, HalfToFloatIsExactForEveryPattern) {
   simd.half_to_float(all.data(), 65535, got.data());
   for (size_t i = 0; i < 65535; ++i) {
     const float want = half_to_float(all[i]);
-    if (std::isnan(want)) ASSERT_TRUE(std::isnan(got[i]));
-    else ASSERT_EQ(std::memcmp(&got[i], &want, 4), 0) << i;
+    if (std::isnan(want)) {
+      ASSERT_TRUE(std::isnan(got[i])) << i;
+    } else {
+      ASSERT_EQ(std::memcmp(&got[i], &want, 4), 0) << i;
+    }
   }
 }
 
@@ -233,7 +236,9 @@ TEST(Exp, IsWithinTwoUlpsOfTheLibrary) {
 TEST(Half, RoundTripsAndRoundsToNearestEven) {
   for (uint32_t h = 0; h < 65536; ++h) {
     const float f = half_to_float(static_cast<uint16_t>(h));
-    if (!std::isnan(f)) ASSERT_EQ(float_to_half(f), h);
+    if (!std::isnan(f)) {
+      ASSERT_EQ(float_to_half(f), h);
+    }
   }
   EXPECT_EQ(float_to_half(2049.0f), float_to_half(2048.0f));  // tie to even
   EXPECT_EQ(half_to_float(float_to_half(2051.0f)), 2052.0f);

@@ -27,11 +27,7 @@ Case make_case(DType type, int64_t rows, int64_t cols, int64_t tokens) {
   for (float& v : c.x) v = static_cast<float>(rng.normal());
   const Codec* codec = gguf_codec(type);
   c.codes.resize(static_cast<size_t>(rows * codec->code_bytes(cols)));
-  if (type == DType::kF32) std::memcpy(c.codes.data(), weights.data(), c.codes.size());
-  else
-    for (int64_t r = 0; r < rows; ++r)
-      encode_q8_0(std::span(weights).subspan(static_cast<size_t>(r * cols), static_cast<size_t>(cols)),
-                  std::span(c.codes).subspan(static_cast<size_t>(r * codec->code_bytes(cols)), static_cast<size_t>(codec->code_bytes(cols))));
+  EXPECT_TRUE(encode_simple(type, weights, c.codes));
   c.w = {codec, rows, cols, c.codes, {}};
   return c;
 }
