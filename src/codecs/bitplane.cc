@@ -32,6 +32,7 @@ class BitplaneCodec final : public Codec {
       : planes_(planes), group_(group), name_(fmt::format("bitplane k={} g={}", planes, group)) {}
 
   std::string_view name() const override { return name_; }
+  CodecLayout layout() const override { return {CodecLayout::Kind::kBitplane, DType::kI8, planes_, group_}; }
   int64_t col_multiple() const override { return group_; }
   int64_t code_bytes(int64_t cols) const override { return cols / 8 * planes_; }
   int64_t coef_bytes(int64_t cols) const override { return cols / group_ * (planes_ + 1) * 2; }

@@ -26,6 +26,7 @@ template <class Format>
 class BlockCodec final : public Codec {
  public:
   std::string_view name() const override { return dtype_info(Format::kType).name; }
+  CodecLayout layout() const override { return {CodecLayout::Kind::kGguf, Format::kType}; }
   int64_t col_multiple() const override { return Format::kBlock; }
   int64_t code_bytes(int64_t cols) const override { return cols / Format::kBlock * Format::kBytes; }
   int planes() const override { return 1; }

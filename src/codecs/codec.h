@@ -41,6 +41,13 @@ struct PlaneRow {
   float* offset;  // (padded_cols / 16)
 };
 
+/// Which layout a codec's bytes have, for kernels that read them directly.
+struct CodecLayout {
+  enum class Kind { kGguf, kBitplane, kTritplane } kind = Kind::kGguf;
+  DType type = DType::kF32;  // kGguf
+  int planes = 0, group = 0; // the plane formats
+};
+
 /// One packed weight format: layout, exact bits, decode. Stateless; instances live for the whole program.
 class Codec {
  public:
@@ -48,6 +55,7 @@ class Codec {
 
   /// "Q4_1", "bitplane k=2 g=64", "tritplane g=128": also how files name it.
   virtual std::string_view name() const = 0;
+  virtual CodecLayout layout() const = 0;
   /// A row's length must be a multiple of this many columns.
   virtual int64_t col_multiple() const = 0;
   /// Bytes of one row of `cols` weights.

@@ -5,18 +5,11 @@
 namespace planeloom {
 namespace {
 
-/// half_to_float without branches, so that the loop vectorises: the exponent is rebased by an exact multiplication.
-float expand_half(uint16_t h) {
-  const uint32_t magnitude = uint32_t(h & 0x7fff) << 13, sign = uint32_t(h & 0x8000) << 16;
-  const uint32_t finite = std::bit_cast<uint32_t>(std::bit_cast<float>(magnitude) * 0x1.0p112f);
-  const uint32_t special = magnitude | 0x7f800000u;
-  return std::bit_cast<float>(sign | ((h & 0x7c00) == 0x7c00 ? special : finite));
-}
-
 template <DType kType>
 class FloatCodec final : public Codec {
  public:
   std::string_view name() const override { return dtype_info(kType).name; }
+  CodecLayout layout() const override { return {CodecLayout::Kind::kGguf, kType}; }
   int64_t col_multiple() const override { return 1; }
   int64_t code_bytes(int64_t cols) const override { return cols * kBytes; }
 
@@ -28,7 +21,7 @@ class FloatCodec final : public Codec {
       for (int64_t c = 0; c < w.cols; ++c) {
         uint16_t bits;  // the address may be odd: a safetensors header has any length
         std::memcpy(&bits, in + 2 * c, sizeof(bits));
-        out[c] = kType == DType::kF16 ? expand_half(bits) : bf16_to_float(bits);
+        out[c] = kType == DType::kF16 ? half_to_float(bits) : bf16_to_float(bits);
       }
     }
   }

@@ -25,7 +25,9 @@ constexpr int64_t plane_bytes(int64_t columns) { return (columns + 4) / 5; }
 /// digits: (columns); columns is 64 or 32.
 void decode_block(const uint8_t* bytes, int64_t columns, uint8_t* digits) {
   const int64_t whole = columns / 5;
-  for (int64_t i = 0; i < whole; ++i) std::memcpy(digits + 5 * i, kDigits[bytes[i]].data(), 5);
+  // Eight bytes a store: the three too many are overwritten by the next, and the last whole byte has room for them.
+  for (int64_t i = 0; i + 1 < whole; ++i) std::memcpy(digits + 5 * i, kDigits[bytes[i]].data(), 8);
+  std::memcpy(digits + 5 * (whole - 1), kDigits[bytes[whole - 1]].data(), 5);
   std::memcpy(digits + 5 * whole, kDigits[bytes[whole]].data(), static_cast<size_t>(columns - 5 * whole));
 }
 
@@ -42,6 +44,7 @@ class TritplaneCodec final : public Codec {
   explicit TritplaneCodec(int group) : group_(group), name_(fmt::format("tritplane g={}", group)) {}
 
   std::string_view name() const override { return name_; }
+  CodecLayout layout() const override { return {CodecLayout::Kind::kTritplane, DType::kI8, kTritPlanes, group_}; }
   int64_t col_multiple() const override { return group_; }
   int64_t code_bytes(int64_t cols) const override {
     return kTritPlanes * (cols / 64 * plane_bytes(64) + (cols % 64 != 0 ? plane_bytes(32) : 0));

@@ -38,6 +38,9 @@ struct PlaneRows {
   int64_t padded;       // P
 };
 
+/// Writes what codec->unpack_row writes, bit for bit.
+using UnpackRow = void (*)(const PackedMatrix& w, int64_t row, PlaneRow out);
+
 /// The table of one implementation. Plain functions on plain buffers; no allocation, no threads.
 struct Kernels {
   Isa isa;
@@ -71,6 +74,9 @@ struct Kernels {
 
   /// out[i] = float(in[i]) for IEEE half.
   void (*half_to_float)(const uint16_t* in, int64_t n, float* out);
+
+  /// A faster unpack_row for this codec, or null when the codec's own is what there is.
+  UnpackRow (*find_unpack)(const Codec& codec);
 };
 
 /// The table of an ISA that supported_isas() lists.

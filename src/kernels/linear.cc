@@ -25,14 +25,15 @@ void add_bias(std::span<const float> bias, int64_t first, int64_t rows, int64_t 
 
 void float_block(const Compute& compute, const PackedMatrix& w, int64_t first, int64_t rows, const LinearInput& input,
                  LinearScratch::Worker& scratch, float* y, int64_t y_stride) {
-  const bool stored_f32 = w.codec == gguf_codec(DType::kF32);
-  const float* block = nullptr;
-  if (stored_f32) {
-    block = reinterpret_cast<const float*>(w.codes.data()) + first * w.cols;
-  } else {
-    float* decoded = at_least(scratch.floats, rows * w.cols);
-    for (int64_t r = 0; r < rows; ++r) w.codec->decode_row(w, first + r, decoded + r * w.cols);
-    block = decoded;
+  float* block = at_least(scratch.floats, rows * w.cols);
+  const auto address = reinterpret_cast<uintptr_t>(w.codes.data());
+  const bool halves = w.codec == gguf_codec(DType::kF16) && address % alignof(uint16_t) == 0;
+  for (int64_t r = 0; r < rows; ++r) {
+    if (halves)
+      compute.kernels->half_to_float(reinterpret_cast<const uint16_t*>(w.codes.data()) + (first + r) * w.cols, w.cols,
+                                     block + r * w.cols);
+    else
+      w.codec->decode_row(w, first + r, block + r * w.cols);
   }
   for (int64_t t = 0; t < input.tokens(); t += kTokenTile)
     compute.kernels->dot_f32(block, w.cols, rows, input.x() + t * input.stride(), input.stride(),
@@ -46,9 +47,11 @@ void plane_block(const Compute& compute, const PackedMatrix& w, int64_t first, i
   uint8_t* code = at_least(scratch.code, rows * planes * padded);
   float* scale = at_least(scratch.scale, rows * planes * groups);
   float* offset = at_least(scratch.offset, rows * groups);
-  for (int64_t r = 0; r < rows; ++r)
-    w.codec->unpack_row(w, first + r,
-                        {code + r * planes * padded, scale + r * planes * groups, offset + r * groups});
+  const UnpackRow fast = compute.kernels->find_unpack(*w.codec);
+  for (int64_t r = 0; r < rows; ++r) {
+    const PlaneRow row{code + r * planes * padded, scale + r * planes * groups, offset + r * groups};
+    fast ? fast(w, first + r, row) : w.codec->unpack_row(w, first + r, row);
+  }
   const PlaneRows block{code, scale, offset, planes, w.codec->wide_codes(), padded};
   for (int64_t t = 0; t < tokens; t += kTokenTile) {
     const Int8Rows tile{x.code + t * padded, x.lane_scale + t * padded / 4, x.sum + t * groups, padded};

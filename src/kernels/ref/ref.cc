@@ -130,7 +130,8 @@ float exp_f32(float x) {
 
 const Kernels& table() {
   static const Kernels kTable{Isa::kScalar, dot_f32,  dot_planes, quantize_int8, rms_norm,
-                              softmax,      silu_mul, gelu_mul,   weighted_sum,  half_to_float_row};
+                              softmax,      silu_mul, gelu_mul,   weighted_sum,  half_to_float_row,
+                              [](const Codec&) -> UnpackRow { return nullptr; }};
   return kTable;
 }
 

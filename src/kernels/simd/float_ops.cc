@@ -9,6 +9,7 @@
 #include "hwy/highway.h"
 #include "kernels/exp_constants.h"
 #include "kernels/simd/simd.h"
+#include "kernels/simd/unpack.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace planeloom::simd {
@@ -290,14 +291,16 @@ namespace planeloom::simd {
 const Kernels& avx2_table() {
   namespace n = N_AVX2;
   static const Kernels kTable{Isa::kAvx2,  n::dot_f32,  dot_planes_avx2, n::quantize_int8, n::rms_norm,
-                              n::softmax,  n::silu_mul, n::gelu_mul,     n::weighted_sum,  n::half_to_float};
+                              n::softmax,  n::silu_mul, n::gelu_mul,     n::weighted_sum,  n::half_to_float,
+                              find_unpack_avx2};
   return kTable;
 }
 
 const Kernels& avx512_table() {
   namespace n = N_AVX3;
   static const Kernels kTable{Isa::kAvx512, n::dot_f32,  dot_planes_avx512, n::quantize_int8, n::rms_norm,
-                              n::softmax,   n::silu_mul, n::gelu_mul,       n::weighted_sum,  n::half_to_float};
+                              n::softmax,   n::silu_mul, n::gelu_mul,       n::weighted_sum,  n::half_to_float,
+                              find_unpack_avx2};
   return kTable;
 }
 

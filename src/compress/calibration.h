@@ -1,0 +1,38 @@
+#pragma once
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/progress.h"
+#include "models/session.h"
+#include "text/tokenizer.h"
+
+namespace planeloom {
+
+struct CalibrationOptions {
+  std::string source = "self";  // "self": the model writes its own text; else a text file
+  int64_t windows = 32;
+  int64_t context = 512;
+  uint64_t seed = 1;
+};
+
+/// Token windows of equal length, each read from position 0.
+struct CalibrationText {
+  int64_t context = 0;
+  std::vector<int32_t> tokens;  // (windows, context)
+  std::string description;      // for the report: where the text came from
+
+  int64_t windows() const { return context ? static_cast<int64_t>(tokens.size()) / context : 0; }
+  std::span<const int32_t> window(int64_t w) const {
+    return std::span(tokens).subspan(static_cast<size_t>(w * context), static_cast<size_t>(context));
+  }
+};
+
+/// From a file: its first tokens, cut into windows. From the model itself ("self"): every window starts at a token
+/// drawn uniformly from the ordinary vocabulary and continues by sampling at temperature 1 (as in LLM-QAT,
+/// arXiv 2305.17888, section 3.1); after an end of generation a new start is drawn. Each window has its own seed.
+Result<CalibrationText> calibration_text(const Model& model, const Tokenizer& tokenizer, const Compute& compute,
+                                         const CalibrationOptions& options, Progress& progress);
+
+}  // namespace planeloom
