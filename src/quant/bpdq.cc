@@ -1,0 +1,288 @@
+// BPDQ (arXiv 2602.04163) as published, in the simplified exact order of docs/bpdq.md: group by group a Babai sweep on
+// each row's own 2^k levels alternates with a ridge refit of the k + 1 coefficients.
+//
+// With the damped Hessian H = R R^T, R upper (hessian.h), D = W - W' and Y = (D_before R_before,G) + W_G R_GG:
+//   target of the group   T = W_G + (D_before R_before,G) R_GG^-1      (what GPTQ's tail updates leave in W_G)
+//   error of the group    E = (T - Q) R_GG = Y - Q R_GG                (the published delta correction, solved)
+//   sum over groups       ||E||^2 = tr(D H D^T)                        (so a group's score is its share of the loss)
+#include <cmath>
+#include <limits>
+
+#include "codecs/planes.h"
+#include "quant/methods.h"
+#include "tensor/half.h"
+
+namespace planeloom {
+namespace {
+
+using lanes::DoubleLanes;
+using lanes::kLanes;
+using lanes::Lanes;
+
+constexpr int kDefaultRounds = 10;
+constexpr int kStartBits = 8;  // the start keeps the most significant planes of an 8-bit rounding
+constexpr int kMaxCoef = kMaxPlanes + 1;
+
+/// Codes and coefficients of 16 rows of one group.
+struct Choice {
+  std::vector<Lanes> code;  // (group): bit p is plane p
+  Lanes coef[kMaxCoef];     // planes first, then the bias; already rounded to fp16
+};
+
+/// The group that is being worked on, 16 rows of it.
+struct GroupBlock {
+  std::vector<Lanes> target, white;  // T and Y: (group)
+  Choice now, best;
+  double score[kLanes], best_score[kLanes];
+  bool settled;  // the last refit changed nothing: further rounds would repeat themselves
+};
+
+struct Scratch {
+  std::vector<Lanes> work;   // (group)
+  std::vector<Lanes> plane;  // (group)
+  std::vector<Lanes> z;      // (planes + 1, group): planes and the constant, times R_GG
+};
+
+/// Solves the small ridge system in place by Cholesky; false when it is not positive definite.
+bool solve(double (&a)[kMaxCoef][kMaxCoef], double (&b)[kMaxCoef], int n) {
+  for (int j = 0; j < n; ++j) {
+    for (int k = 0; k < j; ++k) a[j][j] -= a[j][k] * a[j][k];
+    if (!(a[j][j] > 0)) return false;
+    a[j][j] = std::sqrt(a[j][j]);
+    for (int i = j + 1; i < n; ++i) {
+      for (int k = 0; k < j; ++k) a[i][j] -= a[i][k] * a[j][k];
+      a[i][j] /= a[j][j];
+    }
+  }
+  for (int i = 0; i < n; ++i) {
+    for (int k = 0; k < i; ++k) b[i] -= a[i][k] * b[k];
+    b[i] /= a[i][i];
+  }
+  for (int i = n - 1; i >= 0; --i) {
+    for (int k = i + 1; k < n; ++k) b[i] -= a[k][i] * b[k];
+    b[i] /= a[i][i];
+    if (!std::isfinite(b[i])) return false;
+  }
+  return true;
+}
+
+class Bpdq {
+ public:
+  explicit Bpdq(const MethodContext& c)
+      : c_(c),
+        group_(c.options.group),
+        planes_(c.options.bits),
+        rounds_(c.options.rounds > 0 ? c.options.rounds : kDefaultRounds),
+        ridge_(c.options.ridge / c.hessian->scale),
+        scratch_(static_cast<size_t>(c.pool.size())),
+        blocks_(static_cast<size_t>(c.blocks())),
+        weights_(static_cast<size_t>(c.blocks() * c.input.cols)),
+        codes_(static_cast<size_t>(c.input.rows * c.input.cols)),
+        coef_(static_cast<size_t>(c.input.rows * c.groups() * (planes_ + 1))) {}
+
+  Result<QuantResult> run() {
+    for_blocks([&](int64_t b, Scratch&) {
+      for (int64_t n = 0; n < c_.input.cols; ++n)
+        column(b, n) = load_column(c_.input, b, c_.hessian->order[static_cast<size_t>(n)]);
+    });
+    for (int64_t first = 0; first < c_.input.cols; first += group_) quantize_group(first);
+    QuantResult result;
+    PL_TRY(result.matrix, encode_bitplane(planes_, group_, c_.input.rows, c_.input.cols, codes_, coef_));
+    result.report.rounds = rounds_;
+    result.report.mean_rounds = rounds_;
+    return result;
+  }
+
+ private:
+  /// Runs body(block, scratch) over all blocks of rows. A block never reads another, so threads cannot matter.
+  template <class Body>
+  void for_blocks(const Body& body) {
+    c_.pool.parallel_for(c_.blocks(), 1, [&](int64_t begin, int64_t end, int worker) {
+      for (int64_t b = begin; b < end; ++b) body(b, scratch_[static_cast<size_t>(worker)]);
+    });
+  }
+
+  /// Position n (in group-aware order) of block b: the weights, and behind the current group their errors D.
+  Lanes& column(int64_t b, int64_t n) { return weights_[static_cast<size_t>(b * c_.input.cols + n)]; }
+
+  const float* factor(int64_t row, int64_t col) const {
+    return c_.hessian->factor.data() + row * c_.input.cols + col;
+  }
+  const float* inverse(int64_t first) const { return c_.hessian->inverse.data() + first * group_; }
+
+  void quantize_group(int64_t first) {
+    for_blocks([&](int64_t b, Scratch& s) {
+      set_target(b, first, s);
+      start(blocks_[b]);
+      refit(blocks_[b], first, s);
+    });
+    double best = std::numeric_limits<double>::infinity();
+    bool keep = false;  // the round that has just ended is the best so far
+    for (int round = 0; round < rounds_; ++round) {
+      for_blocks([&](int64_t b, Scratch& s) { step(blocks_[b], first, keep, s); });
+      double total = 0;
+      for (const GroupBlock& block : blocks_)
+        for (double score : block.score) total += score;
+      keep = total < best;
+      best = std::min(best, total);
+    }
+    for_blocks([&](int64_t b, Scratch&) {
+      if (keep && !c_.options.per_row_best) blocks_[b].best = blocks_[b].now;
+      emit(b, first);
+    });
+  }
+
+  /// T and Y of the group from the errors made before it.
+  void set_target(int64_t b, int64_t first, Scratch& s) {
+    GroupBlock& block = blocks_[b];
+    const size_t n = static_cast<size_t>(group_);
+    block.white.assign(n, Lanes{});
+    c_.kernels.multiply_add(&column(b, 0), first, factor(0, first), c_.input.cols, group_, false, block.white.data());
+    block.target.assign(&column(b, first), &column(b, first) + group_);
+    c_.kernels.multiply_add(block.white.data(), group_, inverse(first), group_, group_, true, block.target.data());
+    c_.kernels.multiply_add(&column(b, first), group_, factor(first, first), c_.input.cols, group_, true,
+                            block.white.data());
+    block.settled = false;
+    for (double& score : block.best_score) score = std::numeric_limits<double>::infinity();
+    s.work.resize(n);
+    s.plane.resize(n);
+    s.z.resize(n * static_cast<size_t>(planes_ + 1));
+  }
+
+  /// The most significant planes of an 8-bit rounding whose range holds zero; coefficients follow from the refit.
+  void start(GroupBlock& block) const {
+    block.now.code.resize(static_cast<size_t>(group_));
+    for (Lanes& c : block.now.coef) c = Lanes{};
+    block.best = block.now;
+    for (int l = 0; l < kLanes; ++l) {
+      float low = 0, high = 0;
+      for (const Lanes& t : block.target) {
+        low = std::fmin(low, t.v[l]);
+        high = std::fmax(high, t.v[l]);
+      }
+      const float top = (1 << kStartBits) - 1, width = (high - low) / top;
+      const float zero = width > 0 ? std::rint(-low / width) : 0;
+      for (int64_t t = 0; t < group_; ++t) {
+        const float u = width > 0 ? std::rint(block.target[t].v[l] / width) + zero : 0;
+        const int clipped = static_cast<int>(std::fmax(0.0f, std::fmin(top, u)));
+        block.now.code[t].v[l] = static_cast<float>(clipped >> (kStartBits - planes_));
+      }
+    }
+  }
+
+  /// One round: sweep, refit, score. `keep`: the state found here is the best one so far, save it first.
+  void step(GroupBlock& block, int64_t first, bool keep, Scratch& s) const {
+    if (keep && !c_.options.per_row_best) block.best = block.now;
+    if (block.settled) return;
+    Lanes level[1 << kMaxPlanes];
+    for (int v = 0; v < 1 << planes_; ++v)
+      for (int l = 0; l < kLanes; ++l) {
+        level[v].v[l] = block.now.coef[planes_].v[l];
+        for (int p = 0; p < planes_; ++p) level[v].v[l] += (v >> p) & 1 ? block.now.coef[p].v[l] : 0.0f;
+      }
+    s.work = block.target;
+    c_.kernels.sweep(group_, 1 << planes_, inverse(first), level, s.work.data(), block.now.code.data());
+    block.settled = !refit(block, first, s);
+    DoubleLanes score;
+    c_.kernels.residual(group_, planes_ + 1, block.white.data(), s.z.data(), block.now.coef, &score);
+    std::copy(std::begin(score.v), std::end(score.v), block.score);
+    if (c_.options.per_row_best) keep_better_rows(block);
+  }
+
+  void keep_better_rows(GroupBlock& block) const {
+    for (int l = 0; l < kLanes; ++l) {
+      if (!(block.score[l] < block.best_score[l])) continue;
+      block.best_score[l] = block.score[l];
+      for (int p = 0; p <= planes_; ++p) block.best.coef[p].v[l] = block.now.coef[p].v[l];
+      for (int64_t t = 0; t < group_; ++t) block.best.code[t].v[l] = block.now.code[t].v[l];
+    }
+  }
+
+  /// The coefficients that minimise ||Y - X c R_GG||^2 + ridge ||c||^2 for the codes at hand, rounded to fp16.
+  /// Leaves X R_GG in s.z. False when no coefficient changed.
+  bool refit(GroupBlock& block, int64_t first, Scratch& s) const {
+    const int n = planes_ + 1;
+    std::fill(s.z.begin(), s.z.end(), Lanes{});
+    for (int p = 0; p < n; ++p) {
+      if (p < planes_) c_.kernels.extract_plane(group_, p, block.now.code.data(), s.plane.data());
+      else std::fill(s.plane.begin(), s.plane.end(), kOnes);
+      c_.kernels.multiply_add(s.plane.data(), group_, factor(first, first), c_.input.cols, group_, true,
+                              s.z.data() + p * group_);
+    }
+    DoubleLanes gram[kMaxCoef][kMaxCoef], right[kMaxCoef];
+    for (int p = 0; p < n; ++p) {
+      for (int q = 0; q <= p; ++q)
+        c_.kernels.dot(group_, s.z.data() + p * group_, s.z.data() + q * group_, &gram[p][q]);
+      c_.kernels.dot(group_, s.z.data() + p * group_, block.white.data(), &right[p]);
+    }
+    bool changed = false;
+    for (int l = 0; l < kLanes; ++l) changed |= refit_row(gram, right, l, block.now.coef);
+    return changed;
+  }
+
+  /// One row of the refit. A system that resists even a thousandfold ridge keeps its old coefficients.
+  bool refit_row(const DoubleLanes (&gram)[kMaxCoef][kMaxCoef], const DoubleLanes (&right)[kMaxCoef], int l,
+                 Lanes* coef) const {
+    const int n = planes_ + 1;
+    double trace = 0;
+    for (int p = 0; p < n; ++p) trace += gram[p][p].v[l];
+    double ridge = c_.options.cap_ridge ? std::fmin(ridge_, c_.options.ridge * trace / n) : ridge_;
+    ridge = std::fmax(ridge, 1e-12 * trace);
+    double a[kMaxCoef][kMaxCoef], b[kMaxCoef];
+    for (int attempt = 0;; ++attempt, ridge *= 10) {
+      for (int p = 0; p < n; ++p) {
+        for (int q = 0; q <= p; ++q) a[p][q] = gram[p][q].v[l] + (p == q ? ridge : 0.0);
+        b[p] = right[p].v[l];
+      }
+      if (solve(a, b, n)) break;
+      if (attempt == 3) return false;
+    }
+    bool changed = false;
+    for (int p = 0; p < n; ++p) {
+      const float rounded = half_to_float(round_to_half(b[p]));
+      changed |= rounded != coef[p].v[l];
+      coef[p].v[l] = rounded;
+    }
+    return changed;
+  }
+
+  /// Writes codes and coefficients to their places in the original order and turns the group's weights into errors.
+  void emit(int64_t b, int64_t first) {
+    const Choice& best = blocks_[b].best;
+    const int32_t* order = c_.hessian->order.data() + first;
+    const int64_t original_group = order[0] / group_, row0 = b * kLanes;
+    const int count = static_cast<int>(std::min<int64_t>(kLanes, c_.input.rows - row0));
+    for (int l = 0; l < count; ++l)
+      for (int p = 0; p <= planes_; ++p)
+        coef_[static_cast<size_t>(((row0 + l) * c_.groups() + original_group) * (planes_ + 1) + p)] =
+            float_to_half(best.coef[p].v[l]);
+    for (int64_t t = 0; t < group_; ++t) {
+      Lanes& error = column(b, first + t);
+      for (int l = 0; l < kLanes; ++l) {
+        const int code = static_cast<int>(best.code[t].v[l]);
+        float q = best.coef[planes_].v[l];
+        for (int p = 0; p < planes_; ++p) q += (code >> p) & 1 ? best.coef[p].v[l] : 0.0f;
+        error.v[l] -= q;
+        if (l < count) codes_[static_cast<size_t>((row0 + l) * c_.input.cols + order[t])] = static_cast<uint8_t>(code);
+      }
+    }
+  }
+
+  static constexpr Lanes kOnes{{1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}};
+
+  const MethodContext& c_;
+  const int64_t group_;
+  const int planes_, rounds_;
+  const double ridge_;  // in the factor's units, where the mean diagonal is 1
+  std::vector<Scratch> scratch_;
+  std::vector<GroupBlock> blocks_;
+  std::vector<Lanes> weights_;  // (blocks, cols)
+  std::vector<uint8_t> codes_;  // (rows, cols)
+  std::vector<uint16_t> coef_;  // (rows, groups, planes + 1)
+};
+
+}  // namespace
+
+Result<QuantResult> quantize_bpdq(const MethodContext& context) { return Bpdq(context).run(); }
+
+}  // namespace planeloom

@@ -1,0 +1,134 @@
+#include "quant/hessian.h"
+
+#include <Eigen/Cholesky>
+#include <algorithm>
+#include <cmath>
+#include <mutex>
+#include <numeric>
+
+#include "codecs/planes.h"
+
+namespace planeloom {
+namespace {
+
+using Matrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::ColMajor>;
+
+constexpr double kDampingStep = 0.01;
+constexpr int kDampingTries = 6;  // a Hessian that six steps do not mend is not merely rounded: lift its diagonal
+constexpr int kFloorTries = 6;
+constexpr double kFirstFloor = 1e-6;
+
+/// Eigen cuts its products by the cache sizes it finds; pinned, sums have the same order on every machine.
+void pin_eigen_blocking() {
+  static std::once_flag once;
+  std::call_once(once, [] { Eigen::setCpuCacheSizes(32 << 10, 256 << 10, 2 << 20); });
+}
+
+Status check(std::span<const double> h, int64_t cols, int group) {
+  if (!plane_group_known(group))
+    return fail("[hessian] group {}; 32, 64, 96, 128, 192 or 256 wanted", group);
+  if (cols <= 0 || cols > (int64_t{1} << 20) || cols % group != 0)
+    return fail("[hessian] {} columns, a multiple of the group {} wanted", cols, group);
+  if (!h.empty() && h.size() != static_cast<uint64_t>(cols * cols))
+    return fail("[hessian] {} entries, {} x {} wanted", h.size(), cols, cols);
+  for (double value : h)
+    if (!std::isfinite(value)) return fail("[hessian] an entry is not finite");
+  for (int64_t i = 0; i < cols && !h.empty(); ++i)
+    if (h[static_cast<size_t>(i * cols + i)] < 0) return fail("[hessian] diagonal entry {} is negative", i);
+  return {};
+}
+
+/// GAR: inside each group by falling diagonal, then the groups by their largest entry.
+std::vector<int32_t> group_aware_order(const std::vector<double>& diagonal, int group) {
+  const int64_t cols = static_cast<int64_t>(diagonal.size());
+  std::vector<int32_t> inside(diagonal.size());
+  std::iota(inside.begin(), inside.end(), 0);
+  const auto larger = [&](int32_t a, int32_t b) { return diagonal[a] > diagonal[b]; };
+  for (int64_t g = 0; g < cols; g += group) std::stable_sort(inside.begin() + g, inside.begin() + g + group, larger);
+  std::vector<int32_t> starts;
+  for (int64_t g = 0; g < cols; g += group) starts.push_back(static_cast<int32_t>(g));
+  std::stable_sort(starts.begin(), starts.end(), [&](int32_t a, int32_t b) { return larger(inside[a], inside[b]); });
+  std::vector<int32_t> order;
+  for (int32_t start : starts) order.insert(order.end(), inside.begin() + start, inside.begin() + start + group);
+  return order;
+}
+
+/// C C^T = J (P^T H P / s + (damping + floor) I) J, J the reversal: then R = J C J is upper and R R^T is the rest.
+bool factor_reversed(std::span<const double> h, const PreparedHessian& p, double added, Matrix& c) {
+  const int64_t n = p.cols;
+  for (int64_t j = 0; j < n; ++j) {
+    const int64_t column = p.order[static_cast<size_t>(n - 1 - j)];
+    for (int64_t i = 0; i < n; ++i)
+      c(i, j) = h[static_cast<size_t>(column * n + p.order[static_cast<size_t>(n - 1 - i)])] / p.scale;
+    c(j, j) += added;
+  }
+  Eigen::LLT<Eigen::Ref<Matrix>> llt(c);
+  if (llt.info() != Eigen::Success) return false;
+  for (int64_t i = 0; i < n; ++i)
+    if (!(c(i, i) > 0) || !std::isfinite(c(i, i))) return false;
+  return true;
+}
+
+/// Inverse of an upper triangular block, column by column in double.
+void invert_block(const Matrix& c, int64_t first, int group, float* out) {
+  const int64_t n = c.rows();
+  const auto r = [&](int64_t i, int64_t j) { return c(n - 1 - first - i, n - 1 - first - j); };
+  std::vector<double> u(static_cast<size_t>(group) * group, 0.0);
+  for (int j = 0; j < group; ++j) {
+    u[j * group + j] = 1.0 / r(j, j);
+    for (int i = j - 1; i >= 0; --i) {
+      double sum = 0;
+      for (int k = i + 1; k <= j; ++k) sum += r(i, k) * u[k * group + j];
+      u[i * group + j] = -sum / r(i, i);
+    }
+  }
+  std::transform(u.begin(), u.end(), out, [](double v) { return static_cast<float>(v); });
+}
+
+void store(const Matrix& c, PreparedHessian& p) {
+  const int64_t n = p.cols, group = p.group;
+  p.factor.assign(static_cast<size_t>(n * n), 0.0f);
+  for (int64_t i = 0; i < n; ++i)
+    for (int64_t j = i; j < n; ++j)
+      p.factor[static_cast<size_t>(i * n + j)] = static_cast<float>(c(n - 1 - i, n - 1 - j));
+  p.inverse.resize(static_cast<size_t>(n * group));
+  for (int64_t g = 0; g < n; g += group) invert_block(c, g, p.group, p.inverse.data() + g * group);
+}
+
+}  // namespace
+
+Result<PreparedHessian> prepare_hessian(std::span<const double> h, int64_t cols, int group, double damping) {
+  PL_CHECK(check(h, cols, group));
+  if (!(damping >= 0) || damping > 10) return fail("[hessian] damping {}, 0 to 10 wanted", damping);
+  pin_eigen_blocking();
+  PreparedHessian p;
+  p.cols = cols;
+  p.group = group;
+  std::vector<double> diagonal(static_cast<size_t>(cols), 1.0);
+  for (int64_t i = 0; i < cols && !h.empty(); ++i) diagonal[i] = h[static_cast<size_t>(i * cols + i)];
+  p.scale = std::accumulate(diagonal.begin(), diagonal.end(), 0.0) / static_cast<double>(cols);
+  p.identity = h.empty() || !(p.scale >= 1e-300);
+  if (!std::isfinite(p.scale)) return fail("[hessian] the diagonal overflows");
+  std::vector<double> identity;
+  if (p.identity) {
+    identity.assign(static_cast<size_t>(cols * cols), 0.0);
+    for (int64_t i = 0; i < cols; ++i) identity[static_cast<size_t>(i * cols + i)] = 1.0;
+    h = identity;
+    diagonal.assign(diagonal.size(), 1.0);
+    p.scale = 1;
+  }
+  p.order = group_aware_order(diagonal, group);
+  const double largest = *std::max_element(diagonal.begin(), diagonal.end()) / p.scale;
+  Matrix c(cols, cols);
+  for (int step = 0; step < kDampingTries + kFloorTries; ++step) {
+    p.damping = damping + kDampingStep * std::min(step, kDampingTries);
+    if (step >= kDampingTries) p.damping += kFirstFloor * largest * std::pow(10.0, step - kDampingTries);
+    if (!factor_reversed(h, p, p.damping, c)) continue;
+    store(c, p);
+    return p;
+  }
+  return fail("[hessian] {} x {}: not positive definite even with {} of the mean diagonal added", cols, cols,
+              p.damping);
+}
+
+}  // namespace planeloom

@@ -1,0 +1,97 @@
+#include "quant/quantizer.h"
+
+#include <atomic>
+#include <cmath>
+
+#include "codecs/planes.h"
+#include "quant/methods.h"
+#include "tensor/half.h"
+
+namespace planeloom {
+namespace {
+
+constexpr int64_t kMaxDimension = int64_t{1} << 24;
+constexpr int kMaxRounds = 1000;
+
+Status check_options(const QuantOptions& o) {
+  if (o.method != "rtn" && o.method != "bpdq" && o.method != "ptqtp")
+    return fail("[quantize] method '{}'; rtn, bpdq or ptqtp wanted", o.method);
+  if (o.method != "ptqtp" && (o.bits < 1 || o.bits > kMaxPlanes))
+    return fail("[quantize] {} bits; 1 to {} wanted", o.bits, kMaxPlanes);
+  if (!plane_group_known(o.group))
+    return fail("[quantize] group {}; 32, 64, 96, 128, 192 or 256 wanted", o.group);
+  if (o.rounds < 0 || o.rounds > kMaxRounds) return fail("[quantize] {} rounds; 0 to {} wanted", o.rounds, kMaxRounds);
+  if (!(o.ridge >= 0) || !std::isfinite(o.ridge)) return fail("[quantize] ridge {}; 0 or more wanted", o.ridge);
+  return {};
+}
+
+Status check_shape(const LayerInput& in, const QuantOptions& o) {
+  if (in.rows <= 0 || in.cols <= 0 || in.rows > kMaxDimension || in.cols > kMaxDimension)
+    return fail("[quantize] shape {} x {} out of range", in.rows, in.cols);
+  if (in.weights.size() != static_cast<uint64_t>(in.rows * in.cols))
+    return fail("[quantize] {} weights, {} x {} wanted", in.weights.size(), in.rows, in.cols);
+  if (o.group > in.cols) return fail("[quantize] group {} is longer than a row of {} columns", o.group, in.cols);
+  if (in.cols % o.group != 0)
+    return fail("[quantize] {} columns, a multiple of the group {} wanted", in.cols, o.group);
+  if (in.prepared && (in.prepared->cols != in.cols || in.prepared->group != o.group))
+    return fail("[quantize] a Hessian prepared for {} columns in groups of {}, wanted {} and {}", in.prepared->cols,
+                in.prepared->group, in.cols, o.group);
+  return {};
+}
+
+Status check_weights(const LayerInput& in, ThreadPool& pool) {
+  std::atomic<int64_t> first_bad{in.rows * in.cols};
+  pool.parallel_for(in.rows, 64, [&](int64_t begin, int64_t end, int) {
+    for (int64_t i = begin * in.cols; i < end * in.cols; ++i) {
+      if (std::abs(in.weights[static_cast<size_t>(i)]) <= kLargestHalf) continue;  // false for NaN
+      int64_t seen = first_bad.load();
+      while (i < seen && !first_bad.compare_exchange_weak(seen, i)) {
+      }
+      return;
+    }
+  });
+  const int64_t bad = first_bad.load();
+  if (bad == in.rows * in.cols) return {};
+  return fail("[quantize] weight {} at row {}, column {}; finite and at most {} wanted",
+              in.weights[static_cast<size_t>(bad)], bad / in.cols, bad % in.cols, kLargestHalf);
+}
+
+}  // namespace
+
+uint16_t round_to_half(double value) {
+  const double limit = static_cast<double>(kLargestHalf);
+  return float_to_half(static_cast<float>(std::fmax(-limit, std::fmin(limit, value))));
+}
+
+lanes::Lanes load_column(const LayerInput& input, int64_t block, int64_t col) {
+  lanes::Lanes out{};
+  const int64_t first = block * lanes::kLanes, count = std::min<int64_t>(lanes::kLanes, input.rows - first);
+  for (int64_t l = 0; l < count; ++l) out.v[l] = input.weights[static_cast<size_t>((first + l) * input.cols + col)];
+  return out;
+}
+
+Result<QuantResult> quantize_layer(const LayerInput& input, const QuantOptions& options, ThreadPool& pool) {
+  PL_CHECK(check_options(options));
+  PL_CHECK(check_shape(input, options));
+  PL_CHECK(check_weights(input, pool));
+  Isa isa = Isa::kScalar;
+  if (options.isa) {
+    isa = *options.isa;
+  } else {
+    PL_TRY(isa, default_isa());
+  }
+  PreparedHessian own;
+  const PreparedHessian* hessian = input.prepared;
+  if (!hessian && (options.method == "bpdq" || !input.hessian.empty())) {
+    PL_TRY(own, prepare_hessian(input.hessian, input.cols, options.group, options.damping));
+    hessian = &own;
+  }
+  const MethodContext context{input, options, hessian, lanes::lane_kernels(isa), pool};
+  PL_TRY(QuantResult result, options.method == "rtn"    ? quantize_rtn(context)
+                             : options.method == "bpdq" ? quantize_bpdq(context)
+                                                        : quantize_ptqtp(context));
+  measure_error(context, result);
+  return result;
+}
+
+}  // namespace planeloom
