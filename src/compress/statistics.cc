@@ -34,9 +34,9 @@ void SecondMoments::add(const Compute& compute, Rows x) {
   tokens_ += n;
 }
 
-std::vector<float> SecondMoments::hessian() const {
-  std::vector<float> h(sum_.size());
-  const float scale = tokens_ ? 2.0f / static_cast<float>(tokens_) : 0.0f;
+std::vector<double> SecondMoments::hessian() const {
+  std::vector<double> h(sum_.size());
+  const double scale = tokens_ ? 2.0 / static_cast<double>(tokens_) : 0.0;
   for (int64_t i = 0; i < cols_; ++i)
     for (int64_t j = i; j < cols_; ++j)
       h[static_cast<size_t>(i * cols_ + j)] = h[static_cast<size_t>(j * cols_ + i)] =

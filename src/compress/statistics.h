@@ -14,7 +14,7 @@ class SecondMoments {
   /// x: (tokens, cols).
   void add(const Compute& compute, Rows x);
   /// The Hessian, (cols, cols), symmetric; zeros when nothing was seen.
-  std::vector<float> hessian() const;
+  std::vector<double> hessian() const;
   int64_t tokens() const { return tokens_; }
 
  private:

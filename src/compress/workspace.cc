@@ -1,0 +1,143 @@
+#include "compress/workspace.h"
+
+#include <fmt/format.h>
+
+#include <cstring>
+
+#include "base/file.h"
+#include "base/hash.h"
+
+namespace planeloom {
+namespace {
+
+/// A record file: fields of "length, bytes", closed by the FNV-1a of everything before.
+struct Record {
+  std::string bytes;
+  void add(std::span<const std::byte> field) {
+    const uint64_t size = field.size();
+    bytes.append(reinterpret_cast<const char*>(&size), sizeof size);
+    bytes.append(reinterpret_cast<const char*>(field.data()), field.size());
+  }
+  void add(std::string_view text) { add(std::as_bytes(std::span(text))); }
+  void add_number(int64_t value) { add(std::as_bytes(std::span(&value, 1))); }
+  std::string sealed() const {
+    const uint64_t hash = fnv1a(std::as_bytes(std::span(bytes)));
+    return bytes + std::string(reinterpret_cast<const char*>(&hash), sizeof hash);
+  }
+};
+
+/// Reads what Record wrote; `good` turns false at the first thing that does not fit.
+struct Reader {
+  std::span<const std::byte> bytes;
+  size_t at = 0;
+  bool good = false;
+
+  explicit Reader(std::span<const std::byte> sealed) {
+    uint64_t hash = 0;
+    if (sealed.size() < sizeof hash) return;
+    bytes = sealed.first(sealed.size() - sizeof hash);
+    std::memcpy(&hash, sealed.data() + bytes.size(), sizeof hash);
+    good = hash == fnv1a(bytes);
+  }
+  bool complete() const { return good && at == bytes.size(); }
+  std::span<const std::byte> blob() {
+    uint64_t size = 0;
+    if (!good || bytes.size() - at < sizeof size) return good = false, std::span<const std::byte>();
+    std::memcpy(&size, bytes.data() + at, sizeof size);
+    at += sizeof size;
+    if (bytes.size() - at < size) return good = false, std::span<const std::byte>();
+    const auto field = bytes.subspan(at, size);
+    at += size;
+    return field;
+  }
+  std::string text() {
+    const auto field = blob();
+    return {reinterpret_cast<const char*>(field.data()), field.size()};
+  }
+  int64_t number() {
+    const auto field = blob();
+    int64_t value = 0;
+    if (field.size() != sizeof value) return good = false, 0;
+    std::memcpy(&value, field.data(), sizeof value);
+    return value;
+  }
+};
+
+std::string layer_file(int64_t layer) { return fmt::format("layer-{:04}.bin", layer); }
+
+}  // namespace
+
+Result<Workspace> Workspace::open(const std::filesystem::path& folder, const std::string& fingerprint) {
+  std::error_code error;
+  const Workspace workspace(folder);
+  const auto known = read_file(workspace.path("fingerprint"), 4096);
+  if (!known || *known != fingerprint) std::filesystem::remove_all(folder, error);
+  std::filesystem::create_directories(folder, error);
+  if (error) return fail("[quantize] cannot create {}: {}", folder.string(), error.message());
+  PL_CHECK(write_file_atomically(workspace.path("fingerprint"), fingerprint));
+  return workspace;
+}
+
+Status Workspace::save_layer(int64_t layer, const std::vector<Entry>& entries) const {
+  Record record;
+  record.add_number(static_cast<int64_t>(entries.size()));
+  for (const Entry& entry : entries) {
+    record.add(entry.name);
+    record.add(entry.matrix.codec->name());
+    record.add_number(entry.matrix.rows);
+    record.add_number(entry.matrix.cols);
+    record.add(entry.matrix.codes);
+    record.add(entry.matrix.coef);
+    record.add(entry.report_json);
+  }
+  return write_file_atomically(path(layer_file(layer)), record.sealed());
+}
+
+std::optional<Workspace::SavedLayer> Workspace::load_layer(int64_t layer) const {
+  auto file = MappedFile::open(path(layer_file(layer)));
+  if (!file) return std::nullopt;
+  Reader reader(file->bytes());
+  SavedLayer saved;
+  const int64_t count = reader.number();
+  for (int64_t i = 0; reader.good && i < count; ++i) {
+    SavedLayer::Linear linear;
+    linear.name = reader.text();
+    const auto codec = codec_by_name(reader.text());
+    const int64_t rows = reader.number(), cols = reader.number();
+    const auto codes = reader.blob(), coef = reader.blob();
+    linear.report_json = reader.text();
+    linear.matrix = {codec ? *codec : nullptr, rows, cols, codes, coef};
+    if (!reader.good || !codec || !check_matrix(linear.matrix, linear.name)) return std::nullopt;
+    saved.linears.push_back(std::move(linear));
+  }
+  if (!reader.complete()) return std::nullopt;
+  saved.file = std::move(*file);
+  return saved;
+}
+
+Status Workspace::save_tokens(std::span<const int32_t> tokens, const std::string& description) const {
+  Record record;
+  record.add(std::as_bytes(tokens));
+  record.add(description);
+  return write_file_atomically(path("calibration.bin"), record.sealed());
+}
+
+std::optional<Workspace::Tokens> Workspace::load_tokens() const {
+  const auto file = MappedFile::open(path("calibration.bin"));
+  if (!file) return std::nullopt;
+  Reader reader(file->bytes());
+  const auto raw = reader.blob();
+  Tokens tokens{std::vector<int32_t>(raw.size() / sizeof(int32_t)), reader.text()};
+  if (!reader.complete() || raw.size() % sizeof(int32_t) != 0) return std::nullopt;
+  std::memcpy(tokens.tokens.data(), raw.data(), raw.size());
+  return tokens;
+}
+
+Status Workspace::remove() const {
+  std::error_code error;
+  std::filesystem::remove_all(folder_, error);
+  if (error) return fail("[quantize] cannot remove {}: {}", folder_.string(), error.message());
+  return {};
+}
+
+}  // namespace planeloom

@@ -1,0 +1,57 @@
+#pragma once
+#include <filesystem>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/file.h"
+#include "codecs/codec.h"
+
+namespace planeloom {
+
+/// The folder OUT.partial in which an unfinished run keeps what it has: finished layers and the calibration tokens,
+/// bound to a fingerprint of the input and the options. A run with another fingerprint starts afresh.
+class Workspace {
+ public:
+  /// Opens or creates the folder; clears it when it belongs to another run.
+  static Result<Workspace> open(const std::filesystem::path& folder, const std::string& fingerprint);
+
+  /// What one quantized linear leaves behind.
+  struct Entry {
+    std::string name;
+    EncodedMatrix matrix;
+    std::string report_json;  // its ErrorReport, so that a resumed run reports the same
+  };
+  /// All linears of a layer, written under a temporary name and renamed.
+  Status save_layer(int64_t layer, const std::vector<Entry>& entries) const;
+
+  /// A saved layer, mapped: the matrices are views into the file, so finished layers cost no memory of their own.
+  struct SavedLayer {
+    struct Linear {
+      std::string name, report_json;
+      PackedMatrix matrix;
+    };
+    MappedFile file;
+    std::vector<Linear> linears;
+  };
+  /// Nothing when there is none or the file is damaged.
+  std::optional<SavedLayer> load_layer(int64_t layer) const;
+
+  Status save_tokens(std::span<const int32_t> tokens, const std::string& description) const;
+  struct Tokens {
+    std::vector<int32_t> tokens;
+    std::string description;
+  };
+  std::optional<Tokens> load_tokens() const;
+
+  std::filesystem::path path(const std::string& name) const { return folder_ / name; }
+  /// Removes the folder: the run is complete.
+  Status remove() const;
+
+ private:
+  explicit Workspace(std::filesystem::path folder) : folder_(std::move(folder)) {}
+  std::filesystem::path folder_;
+};
+
+}  // namespace planeloom
