@@ -1,0 +1,179 @@
+// ModelFile over GGUF: matrices, vectors, Planeloom pairs, split files.
+#include "formats/model_file.h"
+
+#include <gtest/gtest.h>
+
+#include "codecs/planes.h"
+#include "formats/gguf_builder.h"
+#include "formats/planes_pair.h"
+#include "formats/temp_dir.h"
+
+namespace planeloom {
+namespace {
+
+using test::GgufBuilder;
+using test::TempDir;
+
+template <class T>
+void expect_error(const Result<T>& result, const std::string& part) {
+  ASSERT_FALSE(result) << "accepted, wanted: " << part;
+  EXPECT_NE(result.error().message.find(part), std::string::npos) << result.error().message;
+}
+
+TEST(ModelFile, OpensByContent) {
+  const TempDir dir;
+  GgufBuilder b;
+  b.tensor({"w", {4, 2}, 0, 0});
+  b.data_bytes = 32;
+  const auto file = ModelFile::open(dir.write("weights.bin", b.build()));
+  ASSERT_TRUE(file) << file.error().message;
+  expect_error(ModelFile::open(dir.write("text.gguf", "not a model")), "neither a GGUF file nor a folder");
+  expect_error(ModelFile::open(dir.write("empty.gguf", "")), "neither a GGUF file nor a folder");
+  expect_error(ModelFile::open(dir.path() / "absent.gguf"), "absent.gguf");
+  expect_error(ModelFile::open(dir.path()), "config.json");
+}
+
+TEST(ModelFile, MatricesAndVectors) {
+  const TempDir dir;
+  GgufBuilder b;
+  b.tensor({"w", {32, 2}, 8, 0}).tensor({"v", {3}, 0, 96}).tensor({"i", {4, 2}, 26, 128}).tensor({"c", {2, 2, 2}, 0, 160});
+  b.data_bytes = 192;
+  const auto opened = ModelFile::open(dir.write("m", b.build()));
+  ASSERT_TRUE(opened) << opened.error().message;
+  const ModelFile& file = **opened;
+  const auto w = file.matrix("w");
+  ASSERT_TRUE(w) << w.error().message;
+  EXPECT_EQ(w->rows, 2);
+  EXPECT_EQ(w->cols, 32);
+  EXPECT_EQ(w->codec, gguf_codec(DType::kQ8_0));
+  EXPECT_EQ(file.vector("w")->size(), 64u);
+  EXPECT_EQ(file.vector("v")->size(), 3u);
+  EXPECT_EQ(file.vector("c")->size(), 8u);
+  EXPECT_TRUE(file.has_matrix("w"));
+  EXPECT_FALSE(file.has_matrix("x"));
+  expect_error(file.matrix("v"), "a matrix wanted");
+  expect_error(file.matrix("c"), "a matrix wanted");
+  expect_error(file.matrix("i"), "I32 holds no weights");
+  expect_error(file.vector("i"), "I32 holds no weights");
+  expect_error(file.matrix("x"), "absent");
+  expect_error(file.vector("x"), "absent");
+}
+
+TEST(ModelFile, VectorsAreBounded) {
+  const TempDir dir;
+  GgufBuilder b;
+  b.tensor({"v", {(1 << 26) + 1}, 24, 0});  // I8, sparse on disk
+  b.tensor({"h", {(1 << 26) + 8}, 1, (1 << 26) + 32});
+  const auto path = dir.write("m", b.build());
+  std::filesystem::resize_file(path, (int64_t{1} << 28));
+  const auto file = ModelFile::open(path);
+  ASSERT_TRUE(file) << file.error().message;
+  expect_error((*file)->vector("h"), "more than 67108864 values");
+}
+
+struct PairFile {
+  TempDir dir;
+  std::filesystem::path path = dir.path() / "m.gguf";
+  Metadata metadata;
+  std::vector<TensorSpec> specs;
+  EncodedMatrix matrix;
+
+  PairFile() {
+    matrix.codec = *codec_by_name("bitplane k=2 g=64");
+    matrix.rows = 3;
+    matrix.cols = 128;
+    matrix.codes.resize(static_cast<size_t>(3 * matrix.codec->code_bytes(128)), std::byte{0x5a});
+    matrix.coef.resize(static_cast<size_t>(3 * matrix.codec->coef_bytes(128)), std::byte{0x12});
+    add_pair("blk.0.attn_q.weight", *matrix.codec, 3, 128, metadata, specs);
+  }
+  /// Writes specs as they now stand, filled with zeros, and opens the file.
+  Result<std::shared_ptr<const ModelFile>> zeros() {
+    PL_TRY(GgufWriter writer, GgufWriter::create(path, metadata, specs));
+    for (const TensorSpec& spec : specs) PL_CHECK(writer.write_tensor(std::vector<std::byte>(spec.bytes())));
+    PL_CHECK(writer.commit());
+    return ModelFile::open(path);
+  }
+};
+
+TEST(PlanesPair, RoundTrip) {
+  PairFile f;
+  auto writer = GgufWriter::create(f.path, f.metadata, f.specs);
+  ASSERT_TRUE(writer) << writer.error().message;
+  ASSERT_TRUE(write_pair(*writer, "blk.0.attn_q.weight", f.matrix.view()));
+  ASSERT_TRUE(writer->commit());
+  const auto file = ModelFile::open(f.path);
+  ASSERT_TRUE(file) << file.error().message;
+  EXPECT_TRUE((*file)->has_matrix("blk.0.attn_q.weight"));
+  const auto w = (*file)->matrix("blk.0.attn_q.weight");
+  ASSERT_TRUE(w) << w.error().message;
+  EXPECT_EQ(w->codec, f.matrix.codec);
+  EXPECT_EQ(w->rows, 3);
+  EXPECT_EQ(w->cols, 128);
+  EXPECT_TRUE(std::ranges::equal(w->codes, f.matrix.codes));
+  EXPECT_TRUE(std::ranges::equal(w->coef, f.matrix.coef));
+}
+
+TEST(PlanesPair, WriterRefusesAnotherTensorOrSize) {
+  PairFile f;
+  auto writer = GgufWriter::create(f.path, f.metadata, f.specs);
+  ASSERT_TRUE(writer);
+  expect_error(write_pair(*writer, "other", f.matrix.view()), "is next");
+  f.matrix.codes.pop_back();
+  expect_error(write_pair(*writer, "blk.0.attn_q.weight", f.matrix.view()), "rows of");
+}
+
+TEST(PlanesPair, RefusesMalformedPairs) {
+  const std::string name = "blk.0.attn_q.weight";
+  const auto refused = [&](const std::string& part, auto change) {
+    PairFile f;
+    change(f);
+    const auto file = f.zeros();
+    ASSERT_TRUE(file) << file.error().message;
+    EXPECT_TRUE((*file)->has_matrix(name));
+    expect_error((*file)->matrix(name), part);
+  };
+  refused("unknown format", [&](PairFile& f) { f.metadata.set(codec_key(name), std::string("bitplane k=2")); });
+  refused("not a string", [&](PairFile& f) { f.metadata.set(codec_key(name), uint32_t{2}); });
+  refused("two integers", [&](PairFile& f) { f.metadata.set(shape_key(name), std::vector<int64_t>{3}); });
+  refused("two integers", [&](PairFile& f) { f.metadata.set(shape_key(name), int64_t{3}); });
+  refused("out of range", [&](PairFile& f) { f.metadata.set(shape_key(name), std::vector<int64_t>{-3, 128}); });
+  refused("out of range", [&](PairFile& f) { f.metadata.set(shape_key(name), std::vector<int64_t>{INT64_MAX, 128}); });
+  refused("rows of", [&](PairFile& f) {
+    f.metadata.set(shape_key(name), std::vector<int64_t>{int64_t{1} << 40, int64_t{1} << 40});
+  });
+  refused("rows of", [&](PairFile& f) { f.metadata.set(shape_key(name), std::vector<int64_t>{4, 128}); });
+  refused("multiple", [&](PairFile& f) { f.metadata.set(shape_key(name), std::vector<int64_t>{3, 96}); });
+  refused("planes is absent", [&](PairFile& f) { f.specs.erase(f.specs.begin()); });
+  refused("coefficients", [&](PairFile& f) { f.specs.pop_back(); });
+  refused("I8 with one wanted", [&](PairFile& f) { f.specs[0].type = DType::kF32; });
+  refused("I8 with one wanted", [&](PairFile& f) { f.specs[0].dims.push_back(2); });
+}
+
+TEST(SplitGguf, FilesAreJoined) {
+  const TempDir dir;
+  const auto shard = [](uint16_t number, uint16_t count, const std::string& tensor) {
+    GgufBuilder b;
+    b.entry("split.no", 2, test::Bytes().put(number).text()).entry("split.count", 2, test::Bytes().put(count).text());
+    b.entry("split.tensors.count", 5, test::Bytes().put<int32_t>(2).text());
+    b.tensor({tensor, {8}, 0, 0});
+    b.data_bytes = 32;
+    return b.build();
+  };
+  const auto first = dir.write("m-00001-of-00002.gguf", shard(0, 2, "a"));
+  expect_error(ModelFile::open(first), "m-00002-of-00002.gguf");
+  const auto second = dir.write("m-00002-of-00002.gguf", shard(1, 2, "b"));
+  const auto file = ModelFile::open(first);
+  ASSERT_TRUE(file) << file.error().message;
+  EXPECT_TRUE((*file)->find("a") && (*file)->find("b"));
+  EXPECT_EQ((*file)->file_bytes(), std::filesystem::file_size(first) + std::filesystem::file_size(second));
+  expect_error(ModelFile::open(second), "open the first");
+  dir.write("m-00002-of-00002.gguf", shard(1, 2, "a"));
+  expect_error(ModelFile::open(first), "occurs in two files");
+  dir.write("m-00002-of-00002.gguf", shard(0, 2, "b"));
+  expect_error(ModelFile::open(first), "do not say file 2 of 2");
+  expect_error(ModelFile::open(dir.write("renamed.gguf", shard(0, 2, "a"))), "open the first");
+  expect_error(ModelFile::open(dir.write("m-00001-of-65535.gguf", shard(0, 65535, "a"))), "split.count");
+}
+
+}  // namespace
+}  // namespace planeloom

@@ -1,0 +1,50 @@
+// Any bytes as a GGUF file: parse, then use every tensor as a weight would be used.
+#include "formats/gguf.h"
+
+#include <algorithm>
+
+#include "codecs/codec.h"
+
+using namespace planeloom;
+
+namespace {
+
+struct FuzzModel final : ModelFile {
+  explicit FuzzModel(GgufContents contents) {
+    metadata_ = std::move(contents.metadata);
+    tensors_ = std::move(contents.tensors);
+    for (size_t i = 0; i < tensors_.size(); ++i) index_.emplace(tensors_[i].name, i);
+  }
+};
+
+void use(const PackedMatrix& w) {
+  if (w.cols > 1 << 16) return;
+  const size_t padded = static_cast<size_t>(padded_cols(w.cols));
+  const auto planes = static_cast<size_t>(w.codec->planes());
+  std::vector<float> row(static_cast<size_t>(w.cols)), scale(planes * padded / 16), offset(padded / 16);
+  std::vector<uint8_t> code(planes * padded);
+  for (const int64_t r : {int64_t{0}, w.rows - 1}) {
+    w.codec->decode_row(w, r, row.data());
+    if (planes > 0) w.codec->unpack_row(w, r, {code.data(), scale.data(), offset.data()});
+  }
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  auto contents = parse_gguf(std::as_bytes(std::span(data, size)));
+  if (!contents) return 0;
+  const FuzzModel model(std::move(*contents));
+  for (const auto& [key, value] : model.metadata().entries()) {
+    (void)model.metadata().integer(key);
+    (void)model.metadata().integers(key);
+    constexpr std::string_view kPair = "planeloom.codec.";
+    if (key.starts_with(kPair))
+      if (const auto w = model.matrix(key.substr(kPair.size()))) use(*w);
+  }
+  for (const StoredTensor& tensor : model.tensors()) {
+    if (const auto w = model.matrix(tensor.name)) use(*w);
+    (void)model.vector(tensor.name);
+  }
+  return 0;
+}
