@@ -78,7 +78,13 @@ class Bpdq {
         blocks_(static_cast<size_t>(c.blocks())),
         weights_(static_cast<size_t>(c.blocks() * c.input.cols)),
         codes_(static_cast<size_t>(c.input.rows * c.input.cols)),
-        coef_(static_cast<size_t>(c.input.rows * c.groups() * (planes_ + 1))) {}
+        coef_(static_cast<size_t>(c.input.rows * c.groups() * (planes_ + 1))) {
+    for (Scratch& s : scratch_) {  // any worker may take part in any region
+      s.work.resize(static_cast<size_t>(group_));
+      s.plane.resize(static_cast<size_t>(group_));
+      s.z.resize(static_cast<size_t>(group_ * (planes_ + 1)));
+    }
+  }
 
   Result<QuantResult> run() {
     for_blocks([&](int64_t b, Scratch&) {
@@ -112,7 +118,7 @@ class Bpdq {
 
   void quantize_group(int64_t first) {
     for_blocks([&](int64_t b, Scratch& s) {
-      set_target(b, first, s);
+      set_target(b, first);
       start(blocks_[b]);
       refit(blocks_[b], first, s);
     });
@@ -133,10 +139,9 @@ class Bpdq {
   }
 
   /// T and Y of the group from the errors made before it.
-  void set_target(int64_t b, int64_t first, Scratch& s) {
+  void set_target(int64_t b, int64_t first) {
     GroupBlock& block = blocks_[b];
-    const size_t n = static_cast<size_t>(group_);
-    block.white.assign(n, Lanes{});
+    block.white.assign(static_cast<size_t>(group_), Lanes{});
     c_.kernels.multiply_add(&column(b, 0), first, factor(0, first), c_.input.cols, group_, false, block.white.data());
     block.target.assign(&column(b, first), &column(b, first) + group_);
     c_.kernels.multiply_add(block.white.data(), group_, inverse(first), group_, group_, true, block.target.data());
@@ -144,9 +149,6 @@ class Bpdq {
                             block.white.data());
     block.settled = false;
     for (double& score : block.best_score) score = std::numeric_limits<double>::infinity();
-    s.work.resize(n);
-    s.plane.resize(n);
-    s.z.resize(n * static_cast<size_t>(planes_ + 1));
   }
 
   /// The most significant planes of an 8-bit rounding whose range holds zero; coefficients follow from the refit.
