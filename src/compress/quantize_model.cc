@@ -131,7 +131,7 @@ class Run {
       const std::string base = base_name(t.name);
       if (quantized.contains(base)) continue;  // the planes and coefficients of an input that was quantized before
       if (base != t.name)
-        for (const std::string key : {codec_key(base), shape_key(base)})
+        for (const std::string& key : {codec_key(base), shape_key(base)})
           metadata.set(key, *model_.file->metadata().find(key));
       specs.push_back({t.name, t.type, {t.dims.begin(), t.dims.begin() + t.n_dims}});
       copied.push_back(&t);

@@ -13,7 +13,7 @@
 namespace planeloom {
 
 /// One token's activations in the int8 form that PlaneRow weights meet. P = padded_cols(cols).
-/// Groups of 32 columns share a scale max|x| / 127; codes are rounded to nearest even.
+/// Groups of 16 columns share a scale max|x| / 127; codes are rounded to nearest even.
 struct Int8Row {
   const int8_t* code;       // (P), padding is 0
   const float* lane_scale;  // (P / 64, 16): the scale of the four columns that a lane sums

@@ -8,7 +8,7 @@
 
 namespace planeloom {
 
-/// How activations meet low-bit weights: as float, or rounded to int8 in groups of 32 columns.
+/// How activations meet low-bit weights: as float, or rounded to int8 in groups of 16 columns.
 enum class ActivationMode { kFloat, kInt8 };
 
 /// The input of one or several linears: the float rows, and their int8 form made once when a codec asks for it.

@@ -58,20 +58,18 @@ void dot_planes(const PlaneRows& w, int64_t rows, const Int8Rows& x, int64_t tok
 
 void quantize_int8(const float* x, int64_t cols, int8_t* code, float* lane_scale, float* sum) {
   const int64_t padded = padded_cols(cols);
-  for (int64_t begin = 0; begin < padded; begin += 32) {
+  for (int64_t begin = 0; begin < padded; begin += kScaleGroup) {
     float biggest = 0;
-    for (int64_t i = begin; i < begin + 32 && i < cols; ++i) biggest = std::max(biggest, std::fabs(x[i]));
+    for (int64_t i = begin; i < begin + kScaleGroup && i < cols; ++i) biggest = std::max(biggest, std::fabs(x[i]));
     const float scale = biggest / 127.0f, inverse = biggest > 0 ? 127.0f / biggest : 0.0f;
-    for (int half = 0; half < 2; ++half) {
-      int32_t total = 0;
-      for (int64_t i = begin + 16 * half; i < begin + 16 * half + 16; ++i) {
-        const int32_t q = i < cols ? static_cast<int32_t>(std::nearbyint(x[i] * inverse)) : 0;
-        code[i] = static_cast<int8_t>(q);
-        total += q;
-      }
-      sum[begin / 16 + half] = scale * static_cast<float>(total);
+    int32_t total = 0;
+    for (int64_t i = begin; i < begin + kScaleGroup; ++i) {
+      const int32_t q = i < cols ? static_cast<int32_t>(std::nearbyint(x[i] * inverse)) : 0;
+      code[i] = static_cast<int8_t>(q);
+      total += q;
     }
-    for (int j = 0; j < 8; ++j) lane_scale[begin / 4 + j] = scale;
+    sum[begin / kScaleGroup] = scale * static_cast<float>(total);
+    for (int j = 0; j < 4; ++j) lane_scale[begin / 4 + j] = scale;
   }
 }
 

@@ -251,32 +251,26 @@ void half_to_float(const uint16_t* in, int64_t n, float* out) {
   }
 }
 
-/// 32 columns: the largest magnitude is exact in any order, the rest is elementwise, the code sums are integers.
+/// 16 columns: the largest magnitude is exact in any order, the rest is elementwise, the code sums are integers.
 void quantize_int8(const float* x, int64_t cols, int8_t* code, float* lane_scale, float* sum) {
+  static_assert(kScaleGroup == kLanes);
   const int64_t padded = padded_cols(cols);
   const hn::RebindToSigned<D> di;
   const hn::Rebind<int8_t, D> d8;
-  for (int64_t begin = 0; begin < padded; begin += 32) {
-    V16 half[2];
-    for (int h = 0; h < 2; ++h) {
-      const int64_t left = cols - begin - 16 * h;
-      half[h] = left >= kLanes ? load16(x + begin + 16 * h) : load_first(x + begin + 16 * h, left);
-    }
+  for (int64_t begin = 0; begin < padded; begin += kLanes) {
+    const V16 v = cols - begin >= kLanes ? load16(x + begin) : load_first(x + begin, cols - begin);
     auto top = hn::Zero(d);
-    for (const V16& h : half)
-      for (int p = 0; p < kParts; ++p) top = hn::Max(top, hn::Abs(h.part[p]));
+    for (int p = 0; p < kParts; ++p) top = hn::Max(top, hn::Abs(v.part[p]));
     const float biggest = hn::GetLane(hn::MaxOfLanes(d, top));
     const float scale = biggest / 127.0f, inverse = biggest > 0 ? 127.0f / biggest : 0.0f;
-    for (int h = 0; h < 2; ++h) {
-      auto total = hn::Zero(di);
-      for (int p = 0; p < kParts; ++p) {
-        const auto q = hn::ConvertTo(di, hn::Round(hn::Mul(half[h].part[p], hn::Set(d, inverse))));
-        total = hn::Add(total, q);
-        hn::StoreU(hn::DemoteTo(d8, q), d8, code + begin + 16 * h + p * kWidth);
-      }
-      sum[begin / 16 + h] = scale * static_cast<float>(hn::GetLane(hn::SumOfLanes(di, total)));
+    auto total = hn::Zero(di);
+    for (int p = 0; p < kParts; ++p) {
+      const auto q = hn::ConvertTo(di, hn::Round(hn::Mul(v.part[p], hn::Set(d, inverse))));
+      total = hn::Add(total, q);
+      hn::StoreU(hn::DemoteTo(d8, q), d8, code + begin + p * kWidth);
     }
-    for (int j = 0; j < 8; ++j) lane_scale[begin / 4 + j] = scale;
+    sum[begin / kLanes] = scale * static_cast<float>(hn::GetLane(hn::SumOfLanes(di, total)));
+    for (int j = 0; j < 4; ++j) lane_scale[begin / 4 + j] = scale;
   }
 }
 #endif  // AVX2 or AVX3
