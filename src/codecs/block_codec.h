@@ -1,5 +1,6 @@
-// What the GGUF block formats share: a row is a run of equal blocks, a block is integer codes with a scale and an
-// offset per 16 columns. A format states its layout once (unpack); the float form follows from it.
+// What the GGUF block formats share: a row is a run of equal blocks, a block is integer codes with
+// a scale and an offset per 16 columns. A format states its layout once (unpack); the float form
+// follows from it.
 #pragma once
 #include <bit>
 #include <cstring>
@@ -9,17 +10,15 @@
 
 namespace planeloom {
 
-inline uint16_t load_u16(const uint8_t* p) {
-  return static_cast<uint16_t>(p[0] | p[1] << 8);
-}
+inline uint16_t load_u16(const uint8_t* p) { return static_cast<uint16_t>(p[0] | p[1] << 8); }
 inline float load_half(const uint8_t* p) { return half_to_float(load_u16(p)); }
 
-/// Format:
-///   static constexpr DType kType;
-///   static constexpr int kZero;   // symmetric: w = scale * (code - kZero); kAffine: w = scale * code + offset
-///   static constexpr bool kWide;  // codes above 127 occur
-///   static void unpack(const uint8_t* block, uint8_t* code, float* scale, float* offset);
-/// unpack fills (block) codes and (block / 16) scales, and offsets only when the format is affine.
+/// A Format has
+/// - kType, kBlock, kBytes: the element type, columns and bytes of a block;
+/// - kZero: w = scale * (code - kZero), or kAffine: w = scale * code + offset;
+/// - kWide: codes above 127 occur;
+/// - unpack(block, code, scale, offset): fills kBlock codes and kBlock / 16 scales, and as many
+///   offsets only when it is affine.
 inline constexpr int kAffine = -1;
 
 template <class Format>
@@ -36,9 +35,11 @@ class BlockCodec final : public Codec {
     const uint8_t* block = row_bytes(w, row);
     uint8_t code[Format::kBlock];
     float scale[kGroups], offset[kGroups];
-    for (int64_t c = 0; c < w.cols; c += Format::kBlock, block += Format::kBytes, out += Format::kBlock) {
+    for (int64_t c = 0; c < w.cols;
+         c += Format::kBlock, block += Format::kBytes, out += Format::kBlock) {
       Format::unpack(block, code, scale, offset);
-      for (int g = 0; g < kGroups; ++g) decode_group(code + 16 * g, scale[g], offset[g], out + 16 * g);
+      for (int g = 0; g < kGroups; ++g)
+        decode_group(code + 16 * g, scale[g], offset[g], out + 16 * g);
     }
   }
 
@@ -65,11 +66,13 @@ class BlockCodec final : public Codec {
     return reinterpret_cast<const uint8_t*>(w.codes.data()) + row * code_bytes(w.cols);
   }
 
-  static void decode_group(const uint8_t* code, float scale, [[maybe_unused]] float offset, float* out) {
+  static void decode_group(const uint8_t* code, float scale, [[maybe_unused]] float offset,
+                           float* out) {
     if constexpr (Format::kZero == kAffine) {
       for (int i = 0; i < 16; ++i) out[i] = scale * static_cast<float>(code[i]) + offset;
     } else {
-      for (int i = 0; i < 16; ++i) out[i] = scale * static_cast<float>(int{code[i]} - Format::kZero);
+      for (int i = 0; i < 16; ++i)
+        out[i] = scale * static_cast<float>(int{code[i]} - Format::kZero);
     }
   }
 };

@@ -1,5 +1,6 @@
-// The GGUF element types by family; gguf_codec() in codec.h is the entry. Layouts follow the file format as the
-// PyPI package `gguf` (gguf/quants.py) decodes it, and the floats are bit-exact with it (tests/codecs/gguf_oracle.py).
+// The GGUF element types by family; gguf_codec() in codec.h is the entry. Layouts follow the file
+// format as the PyPI package `gguf` (gguf/quants.py) decodes it, and the floats are bit-exact with
+// it (tests/codecs/gguf_oracle.py).
 #pragma once
 #include "codecs/codec.h"
 

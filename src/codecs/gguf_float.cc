@@ -42,7 +42,8 @@ const Codec* float_codec(DType type) {
 }
 
 const Codec* unaligned_f32_codec() {
-  static const FloatCodec<DType::kF32> codec;  // another object: kernels know the aligned one by its address
+  static const FloatCodec<DType::kF32>
+      codec;  // another object: kernels know the aligned one by its address
   return &codec;
 }
 

@@ -18,7 +18,8 @@ struct IQ4_NL {
   static constexpr DType kType = DType::kIQ4_NL;
   static constexpr int kBlock = 32, kBytes = 18, kZero = 127;
   static constexpr bool kWide = true;
-  static void unpack(const uint8_t* b, uint8_t* code, float* scale, float*) {  // d | 16 nibble pairs
+  static void unpack(const uint8_t* b, uint8_t* code, float* scale,
+                     float*) {  // d | 16 nibble pairs
     scale[0] = scale[1] = load_half(b);
     look_up(b + 2, code);
   }

@@ -1,5 +1,6 @@
-// K-quants: blocks of 256 whose group scales are themselves small integers times a half-precision d.
-// Codes are spread over "lanes" of 32 bytes: bit field s of lane byte i is column 32 s + i of that lane's span.
+// K-quants: blocks of 256 whose group scales are themselves small integers times a half-precision
+// d. Codes are spread over "lanes" of 32 bytes: bit field s of lane byte i is column 32 s + i of
+// that lane's span.
 #include "codecs/block_codec.h"
 #include "codecs/gguf_codecs.h"
 
@@ -11,14 +12,16 @@ struct Block256 {
   static constexpr bool kWide = false;
 };
 
-/// Two-bit fields of 2 x 32 bytes: bytes 32 n .. 32 n + 31 hold columns 128 n + 32 s + i in bits 2 s.
+/// Two-bit fields of 2 x 32 bytes: bytes 32 n .. 32 n + 31 hold columns 128 n + 32 s + i in bits 2
+/// s.
 void crumbs(const uint8_t* q, uint8_t* code) {
   for (int n = 0; n < 2; ++n)
     for (int s = 0; s < 4; ++s)
       for (int i = 0; i < 32; ++i) code[128 * n + 32 * s + i] = (q[32 * n + i] >> (2 * s)) & 3;
 }
 
-/// Four-bit fields of 4 x 32 bytes: bytes 32 n + i hold columns 64 n + i (low) and 64 n + 32 + i (high).
+/// Four-bit fields of 4 x 32 bytes: bytes 32 n + i hold columns 64 n + i (low) and 64 n + 32 + i
+/// (high).
 void nibbles32(const uint8_t* q, uint8_t* code) {
   for (int n = 0; n < 4; ++n) {
     for (int i = 0; i < 32; ++i) code[64 * n + i] = q[32 * n + i] & 15;
@@ -48,18 +51,20 @@ struct Q3_K : Block256 {
     const float d = load_half(b + 108);
     const uint8_t* packed = b + 96;
     for (int g = 0; g < 16; ++g) {
-      const int low = (packed[g & 7] >> (4 * (g >> 3))) & 15, high = (packed[8 + (g & 3)] >> (2 * (g >> 2))) & 3;
+      const int low = (packed[g & 7] >> (4 * (g >> 3))) & 15,
+                high = (packed[8 + (g & 3)] >> (2 * (g >> 2))) & 3;
       scale[g] = d * static_cast<float>((low | high << 4) - 32);
     }
     crumbs(b + 32, code);
-    for (int s = 0; s < 8; ++s)  // a set bit means "no 4 subtracted": with zero point 4 it is simply bit 2
+    for (int s = 0; s < 8;
+         ++s)  // a set bit means "no 4 subtracted": with zero point 4 it is simply bit 2
       for (int i = 0; i < 32; ++i)
         code[32 * s + i] = static_cast<uint8_t>(code[32 * s + i] | ((b[i] >> s) & 1) << 2);
   }
 };
 
-/// Eight six-bit scales and minima in 12 bytes: 0..3 in the low six bits of bytes 0..3 and 4..7, 4..7 split between
-/// the nibbles of bytes 8..11 and the top bits of the former.
+/// Eight six-bit scales and minima in 12 bytes: 0..3 in the low six bits of bytes 0..3
+/// and 4..7, 4..7 split between the nibbles of bytes 8..11 and the top bits of the former.
 void scales_and_minima(const uint8_t* p, float d, float dmin, float* scale, float* offset) {
   for (int g = 0; g < 8; ++g) {
     const int s = g < 4 ? p[g] & 63 : (p[g + 4] & 15) | ((p[g - 4] >> 2) & 48);
@@ -104,7 +109,8 @@ struct Q6_K : Block256 {
       const uint8_t* low = b + 64 * n;
       uint8_t* span = code + 128 * n;
       for (int i = 0; i < 64; ++i) span[i] = static_cast<uint8_t>((low[i] & 15) | span[i] << 4);
-      for (int i = 0; i < 64; ++i) span[64 + i] = static_cast<uint8_t>(low[i] >> 4 | span[64 + i] << 4);
+      for (int i = 0; i < 64; ++i)
+        span[64 + i] = static_cast<uint8_t>(low[i] >> 4 | span[64 + i] << 4);
     }
   }
 };

@@ -1,5 +1,5 @@
-// Blocks of 32 with one half-precision scale d (and a minimum m in the _1 types). The low nibbles of the 16 code
-// bytes are columns 0..15, the high nibbles columns 16..31.
+// Blocks of 32 with one half-precision scale d (and a minimum m in the _1 types). The low nibbles
+// of the 16 code bytes are columns 0..15, the high nibbles columns 16..31.
 #include "codecs/block_codec.h"
 #include "codecs/gguf_codecs.h"
 
@@ -25,7 +25,8 @@ void fifth_bits(const uint8_t* high, uint8_t* code) {
 struct Q4_0 : Block32 {
   static constexpr DType kType = DType::kQ4_0;
   static constexpr int kBytes = 18, kZero = 8;
-  static void unpack(const uint8_t* b, uint8_t* code, float* scale, float*) {  // d | 16 nibble pairs
+  static void unpack(const uint8_t* b, uint8_t* code, float* scale,
+                     float*) {  // d | 16 nibble pairs
     scale[0] = scale[1] = load_half(b);
     nibbles(b + 2, code);
   }
@@ -34,7 +35,8 @@ struct Q4_0 : Block32 {
 struct Q4_1 : Block32 {
   static constexpr DType kType = DType::kQ4_1;
   static constexpr int kBytes = 20, kZero = kAffine;
-  static void unpack(const uint8_t* b, uint8_t* code, float* scale, float* offset) {  // d | m | nibbles
+  static void unpack(const uint8_t* b, uint8_t* code, float* scale,
+                     float* offset) {  // d | m | nibbles
     scale[0] = scale[1] = load_half(b);
     offset[0] = offset[1] = load_half(b + 2);
     nibbles(b + 4, code);
@@ -44,7 +46,8 @@ struct Q4_1 : Block32 {
 struct Q5_0 : Block32 {
   static constexpr DType kType = DType::kQ5_0;
   static constexpr int kBytes = 22, kZero = 16;
-  static void unpack(const uint8_t* b, uint8_t* code, float* scale, float*) {  // d | 4 high-bit bytes | nibbles
+  static void unpack(const uint8_t* b, uint8_t* code, float* scale,
+                     float*) {  // d | 4 high-bit bytes | nibbles
     scale[0] = scale[1] = load_half(b);
     nibbles(b + 6, code);
     fifth_bits(b + 2, code);
@@ -54,7 +57,8 @@ struct Q5_0 : Block32 {
 struct Q5_1 : Block32 {
   static constexpr DType kType = DType::kQ5_1;
   static constexpr int kBytes = 24, kZero = kAffine;
-  static void unpack(const uint8_t* b, uint8_t* code, float* scale, float* offset) {  // d | m | high bits | nibbles
+  static void unpack(const uint8_t* b, uint8_t* code, float* scale,
+                     float* offset) {  // d | m | high bits | nibbles
     scale[0] = scale[1] = load_half(b);
     offset[0] = offset[1] = load_half(b + 2);
     nibbles(b + 8, code);
@@ -66,7 +70,8 @@ struct Q8_0 : Block32 {
   static constexpr DType kType = DType::kQ8_0;
   static constexpr int kBytes = 34, kZero = 128;
   static constexpr bool kWide = true;
-  static void unpack(const uint8_t* b, uint8_t* code, float* scale, float*) {  // d | 32 signed bytes
+  static void unpack(const uint8_t* b, uint8_t* code, float* scale,
+                     float*) {  // d | 32 signed bytes
     scale[0] = scale[1] = load_half(b);
     for (int i = 0; i < 32; ++i) code[i] = b[2 + i] ^ 0x80;  // q + 128
   }

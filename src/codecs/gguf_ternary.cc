@@ -10,8 +10,8 @@ void one_scale(const uint8_t* d, float* scale) {
   for (int g = 0; g < 16; ++g) scale[g] = value;
 }
 
-/// A byte holds base-3 digits as a fraction of 256: multiplying by 3^n (mod 256) brings digit n to the top.
-/// code[n * lane + i] = digit n of q[i].
+/// A byte holds base-3 digits as a fraction of 256: multiplying by 3^n (mod 256) brings digit n to
+/// the top. code[n * lane + i] = digit n of q[i].
 void trits(const uint8_t* q, int lane, int digits, uint8_t* code) {
   uint8_t power = 1;
   for (int n = 0; n < digits; ++n, power = static_cast<uint8_t>(power * 3))

@@ -27,9 +27,11 @@ class Checker final : public nlohmann::json_sax<Json> {
   bool end_object() override { return close(); }
   bool end_array() override { return close(); }
   bool key(string_t& name) override {
-    return keys_.back().insert(name).second || complain("key \"" + name.substr(0, 64) + "\" occurs twice");
+    return keys_.back().insert(name).second ||
+           complain("key \"" + name.substr(0, 64) + "\" occurs twice");
   }
-  bool parse_error(std::size_t position, const std::string&, const nlohmann::detail::exception&) override {
+  bool parse_error(std::size_t position, const std::string&,
+                   const nlohmann::detail::exception&) override {
     return complain("malformed at byte " + std::to_string(position));
   }
 
@@ -37,7 +39,9 @@ class Checker final : public nlohmann::json_sax<Json> {
   bool value() { return ++values_ <= limits_.max_values || complain("too many values"); }
   bool open() {
     keys_.emplace_back();
-    return (keys_.size() <= static_cast<size_t>(limits_.max_depth) || complain("nested too deeply")) && value();
+    return (keys_.size() <= static_cast<size_t>(limits_.max_depth) ||
+            complain("nested too deeply")) &&
+           value();
   }
   bool close() {
     keys_.pop_back();
@@ -56,11 +60,13 @@ class Checker final : public nlohmann::json_sax<Json> {
 
 }  // namespace
 
-Result<Json> parse_bounded_json(std::string_view text, std::string_view what, const JsonLimits& limits) {
+Result<Json> parse_bounded_json(std::string_view text, std::string_view what,
+                                const JsonLimits& limits) {
   if (text.size() > limits.max_bytes)
     return fail("[json] {}: {} bytes, at most {} are read", what, text.size(), limits.max_bytes);
   Checker checker(limits);
-  if (!Json::sax_parse(text.begin(), text.end(), &checker)) return fail("[json] {}: {}", what, checker.complaint());
+  if (!Json::sax_parse(text.begin(), text.end(), &checker))
+    return fail("[json] {}: {}", what, checker.complaint());
   Json json = Json::parse(text.begin(), text.end(), nullptr, /*allow_exceptions=*/false);
   if (json.is_discarded()) return fail("[json] {}: malformed", what);
   return json;

@@ -19,16 +19,17 @@ inline constexpr uint32_t kGgufMagic = 0x46554747;  // "GGUF" read as little end
 /// What the front of a GGUF file says; tensor data are spans into the parsed bytes.
 struct GgufContents {
   uint32_t version = 0;
-  uint64_t alignment = 32;    // general.alignment
-  uint64_t data_offset = 0;   // where the tensor data begin
+  uint64_t alignment = 32;   // general.alignment
+  uint64_t data_offset = 0;  // where the tensor data begin
   Metadata metadata;
   std::vector<StoredTensor> tensors;
 };
 
-/// Parses a whole GGUF file in memory (usually mapped). Never touches tensor data. Memory stays within a small
-/// multiple of the file's front: counts are checked against the bytes that are left before anything is reserved.
-/// Refused: version 1, big endian, arrays of arrays, empty dimensions, duplicate names, overlapping tensors.
-/// Strings are bytes: only keys and tensor names must be printable.
+/// Parses a whole GGUF file in memory (usually mapped). Never touches tensor data. Memory stays
+/// within a small multiple of the file's front: counts are checked against the bytes that are left
+/// before anything is reserved. Refused: version 1, big endian, arrays of arrays, empty dimensions,
+/// duplicate names, overlapping tensors. Strings are bytes: only keys and tensor names must be
+/// printable.
 Result<GgufContents> parse_gguf(std::span<const std::byte> bytes);
 
 /// A mapped GGUF model, or a split one given its first file (NAME-00001-of-0000N.gguf).
@@ -43,8 +44,8 @@ struct TensorSpec {
   uint64_t bytes() const;
 };
 
-/// Writes a GGUF v3 file from front to back: the front on create(), then each tensor's data in the order of the specs,
-/// each at a multiple of kAlignment. Without commit() no file appears.
+/// Writes a GGUF v3 file from front to back: the front on create(), then each tensor's data in the
+/// order of the specs, each at a multiple of kAlignment. Without commit() no file appears.
 class GgufWriter {
  public:
   static constexpr uint64_t kAlignment = 64;
@@ -52,7 +53,8 @@ class GgufWriter {
   /// metadata's general.alignment is replaced by kAlignment; split.* keys are dropped.
   static Result<GgufWriter> create(const std::filesystem::path& path, const Metadata& metadata,
                                    std::vector<TensorSpec> tensors);
-  /// The next tensor's data, in one or several pieces. An error when they are more than the spec says.
+  /// The next tensor's data, in one or several pieces. An error when they are more than the spec
+  /// says.
   Status write(std::span<const std::byte> piece);
   /// The next tensor's data, whole: an error when they are not exactly as long as its spec says.
   Status write_tensor(std::span<const std::byte> data);
@@ -62,7 +64,8 @@ class GgufWriter {
   Status commit();
 
  private:
-  GgufWriter(AtomicFile file, std::vector<TensorSpec> specs) : file_(std::move(file)), specs_(std::move(specs)) {}
+  GgufWriter(AtomicFile file, std::vector<TensorSpec> specs)
+      : file_(std::move(file)), specs_(std::move(specs)) {}
   Status pad();
 
   AtomicFile file_;

@@ -7,8 +7,10 @@ namespace {
 
 constexpr int64_t kMaxShards = 10000;
 
-/// "NAME-00001-of-00003.gguf" -> "NAME-00002-of-00003.gguf"; empty when the name is not of that form.
-std::filesystem::path shard_path(const std::filesystem::path& first, int64_t number, int64_t count) {
+/// "NAME-00001-of-00003.gguf" -> "NAME-00002-of-00003.gguf"; empty when the name is not of that
+/// form.
+std::filesystem::path shard_path(const std::filesystem::path& first, int64_t number,
+                                 int64_t count) {
   const std::string name = first.filename().string();
   const std::string ending = fmt::format("-{:05}-of-{:05}.gguf", 1, count);
   if (!name.ends_with(ending)) return {};
@@ -24,15 +26,17 @@ class GgufModel final : public ModelFile {
     PL_CHECK(add(std::move(first.tensors)));
     const int64_t count = metadata_.integer_or("split.count", 1);
     if (count == 1) return {};
-    if (count < 1 || count > kMaxShards) return fail("[gguf] {}: split.count is {}", path.string(), count);
+    if (count < 1 || count > kMaxShards)
+      return fail("[gguf] {}: split.count is {}", path.string(), count);
     if (metadata_.integer_or("split.no", 0) != 0 || shard_path(path, 1, count).empty())
-      return fail("[gguf] {}: one of {} files; open the first, named NAME-00001-of-{:05}.gguf", path.string(), count,
-                  count);
+      return fail("[gguf] {}: one of {} files; open the first, named NAME-00001-of-{:05}.gguf",
+                  path.string(), count, count);
     for (int64_t n = 2; n <= count; ++n) PL_CHECK(load_shard(shard_path(path, n, count), n, count));
-    const int64_t expected = metadata_.integer_or("split.tensors.count", static_cast<int64_t>(tensors_.size()));
+    const int64_t expected =
+        metadata_.integer_or("split.tensors.count", static_cast<int64_t>(tensors_.size()));
     if (expected != static_cast<int64_t>(tensors_.size()))
-      return fail("[gguf] {}: {} tensors in all files, split.tensors.count says {}", path.string(), tensors_.size(),
-                  expected);
+      return fail("[gguf] {}: {} tensors in all files, split.tensors.count says {}", path.string(),
+                  tensors_.size(), expected);
     return {};
   }
 
@@ -50,7 +54,8 @@ class GgufModel final : public ModelFile {
     PL_TRY(GgufContents shard, map_and_parse(path));
     if (shard.metadata.integer_or("split.count", 0) != count ||
         shard.metadata.integer_or("split.no", -1) != number - 1)
-      return fail("[gguf] {}: split.no and split.count do not say file {} of {}", path.string(), number, count);
+      return fail("[gguf] {}: split.no and split.count do not say file {} of {}", path.string(),
+                  number, count);
     return add(std::move(shard.tensors));
   }
 

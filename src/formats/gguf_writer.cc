@@ -62,17 +62,21 @@ class Front {
   std::string bytes_;
 };
 
-bool kept(const std::string& key) { return key != "general.alignment" && !key.starts_with("split."); }
+bool kept(const std::string& key) {
+  return key != "general.alignment" && !key.starts_with("split.");
+}
 
 Status check_specs(const std::vector<TensorSpec>& specs) {
   std::set<std::string_view> names;
   uint64_t offset = 0;
   for (const TensorSpec& spec : specs) {
     if (spec.name.empty() || spec.name.size() > kMaxName)
-      return fail("[gguf] tensor name \"{}\" has {} bytes, 1 to {} wanted", spec.name, spec.name.size(), kMaxName);
+      return fail("[gguf] tensor name \"{}\" has {} bytes, 1 to {} wanted", spec.name,
+                  spec.name.size(), kMaxName);
     if (!names.insert(spec.name).second) return fail("[gguf] tensor {} occurs twice", spec.name);
     PL_TRY(const uint64_t bytes, gguf_tensor_bytes(spec.name, spec.type, spec.dims));
-    if (bytes > std::numeric_limits<uint64_t>::max() / 4 - offset) return fail("[gguf] the tensors are too large");
+    if (bytes > std::numeric_limits<uint64_t>::max() / 4 - offset)
+      return fail("[gguf] the tensors are too large");
     offset = align(offset + bytes);
   }
   return {};
@@ -128,7 +132,8 @@ Status GgufWriter::write(std::span<const std::byte> piece) {
   if (next_ == specs_.size()) return fail("[gguf] {} bytes after the last tensor", piece.size());
   const uint64_t wanted = specs_[next_].bytes();
   if (piece.size() > wanted - written_)
-    return fail("[gguf] tensor {}: {} bytes given, {} wanted", next(), written_ + piece.size(), wanted);
+    return fail("[gguf] tensor {}: {} bytes given, {} wanted", next(), written_ + piece.size(),
+                wanted);
   PL_CHECK(file_.write(piece));
   written_ += piece.size();
   if (written_ < wanted) return {};
@@ -139,8 +144,8 @@ Status GgufWriter::write(std::span<const std::byte> piece) {
 
 Status GgufWriter::write_tensor(std::span<const std::byte> data) {
   if (next_ < specs_.size() && (written_ != 0 || data.size() != specs_[next_].bytes()))
-    return fail("[gguf] tensor {}: {} bytes given after {}, {} wanted", next(), data.size(), written_,
-                specs_[next_].bytes());
+    return fail("[gguf] tensor {}: {} bytes given after {}, {} wanted", next(), data.size(),
+                written_, specs_[next_].bytes());
   return write(data);
 }
 

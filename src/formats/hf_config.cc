@@ -1,5 +1,6 @@
-// config.json -> GGUF metadata keys. Defaults are those of the families' configuration classes in transformers:
-// a config.json may leave out whatever equals them. What the models room cannot compute is refused here, by name.
+// config.json -> GGUF metadata keys. Defaults are those of the families' configuration classes in
+// transformers: a config.json may leave out whatever equals them. What the models room cannot
+// compute is refused here, by name.
 #include <cmath>
 #include <limits>
 #include <optional>
@@ -25,12 +26,11 @@ struct Defaults {
   bool tied;
 };
 
-constexpr Defaults kFamilies[] = {
-    {"llama", "llama", 0, 0, 2048, 1e-6, 10000, false},
-    {"qwen2", "qwen2", 32, 0, 32768, 1e-6, 10000, false},
-    {"qwen3", "qwen3", 32, 128, 32768, 1e-6, 10000, false},
-    {"gemma3", "gemma3", 4, 256, 131072, 1e-6, 1e6, true},
-    {"gemma3_text", "gemma3", 4, 256, 131072, 1e-6, 1e6, true}};
+constexpr Defaults kFamilies[] = {{"llama", "llama", 0, 0, 2048, 1e-6, 10000, false},
+                                  {"qwen2", "qwen2", 32, 0, 32768, 1e-6, 10000, false},
+                                  {"qwen3", "qwen3", 32, 128, 32768, 1e-6, 10000, false},
+                                  {"gemma3", "gemma3", 4, 256, 131072, 1e-6, 1e6, true},
+                                  {"gemma3_text", "gemma3", 4, 256, 131072, 1e-6, 1e6, true}};
 
 /// The member, or null when it is absent or JSON null (which means the default).
 const Json* member(const Json& object, const char* key) {
@@ -41,7 +41,11 @@ const Json* member(const Json& object, const char* key) {
 class Translator {
  public:
   Translator(const Json& top, const Json& config, const Defaults& family)
-      : top_(top), config_(config), family_(family), arch_(family.architecture), gemma_(arch_ == "gemma3") {}
+      : top_(top),
+        config_(config),
+        family_(family),
+        arch_(family.architecture),
+        gemma_(arch_ == "gemma3") {}
 
   Result<Metadata> run() {
     out_.set("general.architecture", std::string(arch_));
@@ -58,10 +62,15 @@ class Translator {
 
  private:
   std::string key(std::string_view name) const { return fmt::format("{}.{}", arch_, name); }
-  void set_u32(std::string_view name, int64_t value) { out_.set(key(name), static_cast<uint32_t>(value)); }
-  void set_f32(std::string_view name, double value) { out_.set(key(name), static_cast<float>(value)); }
+  void set_u32(std::string_view name, int64_t value) {
+    out_.set(key(name), static_cast<uint32_t>(value));
+  }
+  void set_f32(std::string_view name, double value) {
+    out_.set(key(name), static_cast<float>(value));
+  }
 
-  Result<int64_t> integer(const char* name, std::optional<int64_t> otherwise, int64_t limit = kMaxInteger) const {
+  Result<int64_t> integer(const char* name, std::optional<int64_t> otherwise,
+                          int64_t limit = kMaxInteger) const {
     const Json* value = member(config_, name);
     if (!value && otherwise) return *otherwise;
     if (!value) return fail("[hf] config.json: {} is absent", name);
@@ -71,7 +80,8 @@ class Translator {
     return static_cast<int64_t>(value->get<uint64_t>());
   }
 
-  static Result<double> number(const Json& object, const char* name, std::optional<double> otherwise) {
+  static Result<double> number(const Json& object, const char* name,
+                               std::optional<double> otherwise) {
     const Json* value = member(object, name);
     if (!value && otherwise) return *otherwise;
     const double x = value && value->is_number() ? value->get<double>() : std::nan("");
@@ -89,8 +99,10 @@ class Translator {
 
   Status refuse_unsupported() const {
     if (member(top_, "quantization_config") || member(config_, "quantization_config"))
-      return fail("[hf] config.json: a quantization_config; only F32, F16 and BF16 weights are read");
-    for (const char* name : {"attention_bias", "mlp_bias", "use_bidirectional_attention", "use_sliding_window"}) {
+      return fail(
+          "[hf] config.json: a quantization_config; only F32, F16 and BF16 weights are read");
+    for (const char* name :
+         {"attention_bias", "mlp_bias", "use_bidirectional_attention", "use_sliding_window"}) {
       PL_TRY(const bool set, boolean(name, false));
       // Qwen2 always has its q, k, v biases, so the flag says nothing there.
       if (set && !(arch_ == "qwen2" && std::string_view(name) == "attention_bias"))
@@ -105,10 +117,13 @@ class Translator {
   }
 
   Status sizes() {
-    PL_TRY(layers_, integer("num_hidden_layers", gemma_ ? std::optional<int64_t>(26) : std::nullopt, kMaxLayers));
+    PL_TRY(layers_, integer("num_hidden_layers", gemma_ ? std::optional<int64_t>(26) : std::nullopt,
+                            kMaxLayers));
     PL_TRY(width_, integer("hidden_size", gemma_ ? std::optional<int64_t>(2304) : std::nullopt));
-    PL_TRY(const int64_t ffn, integer("intermediate_size", gemma_ ? std::optional<int64_t>(9216) : std::nullopt));
-    PL_TRY(const int64_t vocab, integer("vocab_size", gemma_ ? std::optional<int64_t>(262208) : std::nullopt));
+    PL_TRY(const int64_t ffn,
+           integer("intermediate_size", gemma_ ? std::optional<int64_t>(9216) : std::nullopt));
+    PL_TRY(const int64_t vocab,
+           integer("vocab_size", gemma_ ? std::optional<int64_t>(262208) : std::nullopt));
     PL_TRY(const int64_t context, integer("max_position_embeddings", family_.context));
     PL_TRY(const double eps, number(config_, "rms_norm_eps", family_.norm_eps));
     set_u32("block_count", layers_);
@@ -121,12 +136,17 @@ class Translator {
   }
 
   Status attention() {
-    PL_TRY(const int64_t heads, integer("num_attention_heads", gemma_ ? std::optional<int64_t>(8) : std::nullopt));
-    PL_TRY(const int64_t kv, integer("num_key_value_heads", family_.kv_heads ? family_.kv_heads : heads));
-    if (heads % kv != 0) return fail("[hf] config.json: {} heads do not divide among {} key heads", heads, kv);
+    PL_TRY(const int64_t heads,
+           integer("num_attention_heads", gemma_ ? std::optional<int64_t>(8) : std::nullopt));
+    PL_TRY(const int64_t kv,
+           integer("num_key_value_heads", family_.kv_heads ? family_.kv_heads : heads));
+    if (heads % kv != 0)
+      return fail("[hf] config.json: {} heads do not divide among {} key heads", heads, kv);
     std::optional<int64_t> head_dim;
-    if (family_.head_dim) head_dim = family_.head_dim;
-    else if (width_ % heads == 0) head_dim = width_ / heads;
+    if (family_.head_dim)
+      head_dim = family_.head_dim;
+    else if (width_ % heads == 0)
+      head_dim = width_ / heads;
     PL_TRY(head_dim_, integer("head_dim", head_dim));
     set_u32("attention.head_count", heads);
     set_u32("attention.head_count_kv", kv);
@@ -135,8 +155,8 @@ class Translator {
     return {};
   }
 
-  /// transformers 5 writes "rope_parameters" (Gemma: one object per kind of layer), 4 wrote "rope_theta" and
-  /// "rope_scaling" beside each other.
+  /// transformers 5 writes "rope_parameters" (Gemma: one object per kind of layer), 4 wrote
+  /// "rope_theta" and "rope_scaling" beside each other.
   Status rope() {
     static const Json kNone = Json::object();
     const Json* scaling = member(config_, "rope_parameters");
@@ -190,7 +210,8 @@ class Translator {
     PL_TRY(const int64_t context, out_.integer(key("context_length")));
     PL_TRY(const double original,
            number(scaling, "original_max_position_embeddings", static_cast<double>(context)));
-    if (original > static_cast<double>(kMaxInteger)) return fail("[hf] config.json: original context {}", original);
+    if (original > static_cast<double>(kMaxInteger))
+      return fail("[hf] config.json: original context {}", original);
     set_u32("rope.scaling.original_context_length", static_cast<int64_t>(original));
     return type == "llama3" ? llama3(scaling) : yarn(scaling);
   }
@@ -198,7 +219,8 @@ class Translator {
   Status llama3(const Json& scaling) {
     PL_TRY(const double low, number(scaling, "low_freq_factor", std::nullopt));
     PL_TRY(const double high, number(scaling, "high_freq_factor", std::nullopt));
-    if (!(high > low)) return fail("[hf] config.json: high_freq_factor {} is not above low {}", high, low);
+    if (!(high > low))
+      return fail("[hf] config.json: high_freq_factor {} is not above low {}", high, low);
     set_f32("rope.scaling.low_freq_factor", low);
     set_f32("rope.scaling.high_freq_factor", high);
     return {};
@@ -206,7 +228,8 @@ class Translator {
 
   Status yarn(const Json& scaling) {
     for (const char* name : {"attention_factor", "mscale", "mscale_all_dim", "truncate"})
-      if (member(scaling, name)) return fail("[hf] config.json: yarn with {} is not supported", name);
+      if (member(scaling, name))
+        return fail("[hf] config.json: yarn with {} is not supported", name);
     PL_TRY(const double fast, number(scaling, "beta_fast", 32.0));
     PL_TRY(const double slow, number(scaling, "beta_slow", 1.0));
     set_f32("rope.scaling.yarn_beta_fast", fast);
@@ -238,11 +261,14 @@ class Translator {
         const Json& type = (*types)[l];
         local[l] = type == "sliding_attention";
         if (!local[l] && type != "full_attention")
-          return fail("[hf] config.json: layer_types[{}] is neither sliding_attention nor full_attention", l);
+          return fail(
+              "[hf] config.json: layer_types[{}] is neither sliding_attention nor full_attention",
+              l);
       }
       return local;
     }
-    const char* name = member(config_, "sliding_window_pattern") ? "sliding_window_pattern" : "_sliding_window_pattern";
+    const char* name = member(config_, "sliding_window_pattern") ? "sliding_window_pattern"
+                                                                 : "_sliding_window_pattern";
     PL_TRY(const int64_t every, integer(name, 6));
     for (size_t l = 0; l < local.size(); ++l) local[l] = (l + 1) % static_cast<size_t>(every) != 0;
     return local;
@@ -271,8 +297,9 @@ Result<Metadata> translate_hf_config(std::string_view config_json) {
     if (text && !text->is_object()) return fail("[hf] config.json: text_config is no object");
     return Translator(top, text ? *text : top, family).run();
   }
-  return fail("[hf] config.json: model_type \"{}\"; llama, qwen2, qwen3, gemma3 and gemma3_text are read",
-              name.substr(0, 64));
+  return fail(
+      "[hf] config.json: model_type \"{}\"; llama, qwen2, qwen3, gemma3 and gemma3_text are read",
+      name.substr(0, 64));
 }
 
 }  // namespace planeloom

@@ -14,8 +14,8 @@ namespace {
 using Json = nlohmann::json;
 using Path = std::filesystem::path;
 
-constexpr uint64_t kMaxSmallText = uint64_t{4} << 20;      // config.json, chat templates
-constexpr uint64_t kMaxTokenizer = uint64_t{256} << 20;    // tokenizer.json: Gemma's has 33 MB
+constexpr uint64_t kMaxSmallText = uint64_t{4} << 20;    // config.json, chat templates
+constexpr uint64_t kMaxTokenizer = uint64_t{256} << 20;  // tokenizer.json: Gemma's has 33 MB
 constexpr uint64_t kMaxIndex = uint64_t{32} << 20;
 constexpr size_t kMaxShards = 4096;
 
@@ -24,7 +24,8 @@ bool has_file(const Path& path) {
   return std::filesystem::is_regular_file(path, error);
 }
 
-/// A shard's name as an index may give it: a plain file name, so that nothing outside the folder is opened.
+/// A shard's name as an index may give it: a plain file name, so that nothing outside the folder is
+/// opened.
 bool plain_name(std::string_view name) {
   return name.ends_with(".safetensors") && name.size() < 256 && name[0] != '.' &&
          name.find_first_of(std::string_view("/\\\0", 3)) == std::string_view::npos;
@@ -54,7 +55,8 @@ class HfModel final : public ModelFile {
     PL_TRY(metadata_, translate_hf_config(config));
     file_bytes_ += config.size();
     PL_TRY(architecture_, metadata_.string("general.architecture"));
-    metadata_.set("general.name", std::filesystem::absolute(folder).lexically_normal().filename().string());
+    metadata_.set("general.name",
+                  std::filesystem::absolute(folder).lexically_normal().filename().string());
     PL_CHECK(load_tensors(folder));
     PL_CHECK(settle_output());
     PL_CHECK(load_tokenizer(folder));
@@ -63,19 +65,23 @@ class HfModel final : public ModelFile {
 
  private:
   Status load_tensors(const Path& folder) {
-    const Path single = folder / "model.safetensors", index = folder / "model.safetensors.index.json";
+    const Path single = folder / "model.safetensors",
+               index = folder / "model.safetensors.index.json";
     if (has_file(single)) return load_shard(single, nullptr, 0);
     if (!has_file(index))
-      return fail("[hf] {}: neither model.safetensors nor model.safetensors.index.json", folder.string());
+      return fail("[hf] {}: neither model.safetensors nor model.safetensors.index.json",
+                  folder.string());
     PL_TRY(const std::string text, read_file(index, kMaxIndex));
-    PL_TRY(const Json json, parse_bounded_json(text, index.filename().string(), {kMaxIndex, 1 << 20, 8}));
+    PL_TRY(const Json json,
+           parse_bounded_json(text, index.filename().string(), {kMaxIndex, 1 << 20, 8}));
     const auto map = json.is_object() ? json.find("weight_map") : json.end();
     if (!json.is_object() || map == json.end() || !map->is_object())
       return fail("[hf] {}: no weight_map", index.string());
     std::map<std::string, size_t> shards;  // file -> tensors expected in it
     for (const auto& [tensor, file] : map->items()) {
       if (!file.is_string() || !plain_name(file.get<std::string>()))
-        return fail("[hf] {}: tensor {} is in no plain *.safetensors file", index.string(), tensor.substr(0, 128));
+        return fail("[hf] {}: tensor {} is in no plain *.safetensors file", index.string(),
+                    tensor.substr(0, 128));
       ++shards[file.get<std::string>()];
     }
     if (shards.size() > kMaxShards) return fail("[hf] {}: {} files", index.string(), shards.size());
@@ -83,7 +89,8 @@ class HfModel final : public ModelFile {
     return {};
   }
 
-  /// With an index, exactly the tensors that it places in this file are taken, and all must be there.
+  /// With an index, exactly the tensors that it places in this file are taken, and all must be
+  /// there.
   Status load_shard(const Path& path, const Json* map, size_t expected) {
     PL_TRY(MappedFile file, MappedFile::open(path));
     auto parsed = parse_safetensors(file.bytes());
@@ -96,7 +103,8 @@ class HfModel final : public ModelFile {
       ++taken;
     }
     if (map && taken != expected)
-      return fail("[hf] {}: {} of the {} tensors that the index places there", path.string(), taken, expected);
+      return fail("[hf] {}: {} of the {} tensors that the index places there", path.string(), taken,
+                  expected);
     file_bytes_ += file.bytes().size();
     files_.push_back(std::move(file));
     return {};
@@ -106,7 +114,8 @@ class HfModel final : public ModelFile {
     StoredTensor stored;
     stored.name = translate_hf_tensor_name(architecture_, tensor.name);
     if (stored.name.empty()) return {};  // a vision tower, rotary_emb.inv_freq
-    if (known(stored.name)) return fail("[hf] tensor {} ({}) occurs twice", tensor.name, stored.name);
+    if (known(stored.name))
+      return fail("[hf] tensor {} ({}) occurs twice", tensor.name, stored.name);
     const bool empty = std::find(tensor.shape.begin(), tensor.shape.end(), 0) != tensor.shape.end();
     if (tensor.dtype == "F32") {
       stored.type = DType::kF32;
@@ -119,7 +128,8 @@ class HfModel final : public ModelFile {
       return {};
     }
     if (empty || tensor.shape.size() > 4) {
-      metadata_.set(unreadable_key(stored.name), fmt::format("{} of {} dimensions", tensor.dtype, tensor.shape.size()));
+      metadata_.set(unreadable_key(stored.name),
+                    fmt::format("{} of {} dimensions", tensor.dtype, tensor.shape.size()));
       return {};
     }
     stored.n_dims = std::max<int>(1, static_cast<int>(tensor.shape.size()));
@@ -130,14 +140,18 @@ class HfModel final : public ModelFile {
     return {};
   }
 
-  bool known(const std::string& name) const { return index_.contains(name) || metadata_.has(unreadable_key(name)); }
+  bool known(const std::string& name) const {
+    return index_.contains(name) || metadata_.has(unreadable_key(name));
+  }
 
-  /// A tied model may still carry a copy of its embedding as lm_head; transformers ignores it, and so do we.
+  /// A tied model may still carry a copy of its embedding as lm_head; transformers ignores it, and
+  /// so do we.
   Status settle_output() {
     const auto output = index_.find("output.weight");
     if (!metadata_.boolean_or("planeloom.tied_embeddings", false)) {
       if (output == index_.end() && !metadata_.has(unreadable_key("output.weight")))
-        return fail("[hf] lm_head.weight is absent and config.json does not tie it to the embedding");
+        return fail(
+            "[hf] lm_head.weight is absent and config.json does not tie it to the embedding");
       return {};
     }
     if (output == index_.end()) return {};
@@ -169,15 +183,16 @@ class HfModel final : public ModelFile {
     return {};
   }
 
-  /// "chat_template": a string, or a list of {name, template} of which "default" is the one for chat.
+  /// "chat_template": a string, or a list of {name, template} of which "default" is the one for
+  /// chat.
   static std::string template_of(const Json& config) {
     const auto it = config.find("chat_template");
     if (it == config.end()) return {};
     if (it->is_string()) return it->get<std::string>();
     if (!it->is_array()) return {};
     for (const Json& entry : *it)
-      if (entry.is_object() && entry.value("name", Json()) == "default" && entry.contains("template") &&
-          entry["template"].is_string())
+      if (entry.is_object() && entry.value("name", Json()) == "default" &&
+          entry.contains("template") && entry["template"].is_string())
         return entry["template"].get<std::string>();
     return {};
   }
@@ -185,17 +200,20 @@ class HfModel final : public ModelFile {
   /// generation_config.json knows best; config.json (or its text_config) otherwise.
   Status load_token_ids(const Path& folder, const std::string& config_text) {
     std::vector<Json> sources;
-    PL_TRY(const std::string generation, optional_file(folder / "generation_config.json", kMaxSmallText));
+    PL_TRY(const std::string generation,
+           optional_file(folder / "generation_config.json", kMaxSmallText));
     if (!generation.empty()) {
       PL_TRY(Json json, parse_bounded_json(generation, "generation_config.json"));
       sources.push_back(std::move(json));
     }
     PL_TRY(Json config, parse_bounded_json(config_text, "config.json"));
-    if (const auto text = config.find("text_config"); text != config.end()) sources.push_back(*text);
+    if (const auto text = config.find("text_config"); text != config.end())
+      sources.push_back(*text);
     sources.push_back(std::move(config));
     for (const char* key : {"bos_token_id", "eos_token_id", "pad_token_id"}) {
       for (const Json& source : sources) {
-        const std::vector<int32_t> ids = source.is_object() ? token_ids(source, key) : std::vector<int32_t>();
+        const std::vector<int32_t> ids =
+            source.is_object() ? token_ids(source, key) : std::vector<int32_t>();
         if (ids.empty()) continue;
         set_ids(key, ids);
         break;

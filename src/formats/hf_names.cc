@@ -1,4 +1,5 @@
-// Tensor names: Hugging Face to GGUF (the table of the PyPI package gguf, gguf/tensor_mapping.py, for four families).
+// Tensor names: Hugging Face to GGUF (the table of the PyPI package gguf, gguf/tensor_mapping.py,
+// for four families).
 #include <algorithm>
 #include <string>
 
@@ -14,10 +15,12 @@ struct Pair {
 constexpr Pair kWhole[] = {{"embed_tokens", "token_embd"}, {"norm", "output_norm"}};
 
 constexpr Pair kBlock[] = {
-    {"self_attn.q_proj", "attn_q"},      {"self_attn.k_proj", "attn_k"}, {"self_attn.v_proj", "attn_v"},
-    {"self_attn.o_proj", "attn_output"}, {"self_attn.q_norm", "attn_q_norm"}, {"self_attn.k_norm", "attn_k_norm"},
-    {"mlp.gate_proj", "ffn_gate"},       {"mlp.up_proj", "ffn_up"},      {"mlp.down_proj", "ffn_down"},
-    {"input_layernorm", "attn_norm"},    {"post_attention_layernorm", "ffn_norm"}};
+    {"self_attn.q_proj", "attn_q"},          {"self_attn.k_proj", "attn_k"},
+    {"self_attn.v_proj", "attn_v"},          {"self_attn.o_proj", "attn_output"},
+    {"self_attn.q_norm", "attn_q_norm"},     {"self_attn.k_norm", "attn_k_norm"},
+    {"mlp.gate_proj", "ffn_gate"},           {"mlp.up_proj", "ffn_up"},
+    {"mlp.down_proj", "ffn_down"},           {"input_layernorm", "attn_norm"},
+    {"post_attention_layernorm", "ffn_norm"}};
 
 /// Gemma has a norm after each half as well, so one HF name means another norm there.
 constexpr Pair kGemmaBlock[] = {{"post_attention_layernorm", "post_attention_norm"},
@@ -26,7 +29,8 @@ constexpr Pair kGemmaBlock[] = {{"post_attention_layernorm", "post_attention_nor
 
 template <size_t N>
 std::string_view look_up(const Pair (&table)[N], std::string_view name) {
-  const auto it = std::find_if(std::begin(table), std::end(table), [&](const Pair& p) { return p.hf == name; });
+  const auto it =
+      std::find_if(std::begin(table), std::end(table), [&](const Pair& p) { return p.hf == name; });
   return it == std::end(table) ? std::string_view() : it->gguf;
 }
 
@@ -41,7 +45,8 @@ std::string_view take_layer(std::string_view& name) {
   const size_t dot = name.find('.');
   if (dot == std::string_view::npos || dot < 1 || dot > 4) return {};
   const std::string_view digits = name.substr(0, dot);
-  if (!std::all_of(digits.begin(), digits.end(), [](char c) { return c >= '0' && c <= '9'; })) return {};
+  if (!std::all_of(digits.begin(), digits.end(), [](char c) { return c >= '0' && c <= '9'; }))
+    return {};
   if (digits.size() > 1 && digits[0] == '0') return {};
   name.remove_prefix(dot + 1);
   return digits;
@@ -58,10 +63,12 @@ std::string translate_hf_tensor_name(std::string_view architecture, std::string_
   const std::string_view ending = name.substr(dot);  // ".weight" or ".bias"
   if (ending != ".weight" && ending != ".bias") return {};
   name = name.substr(0, dot);
-  if (const std::string_view whole = look_up(kWhole, name); !whole.empty()) return std::string(whole).append(ending);
+  if (const std::string_view whole = look_up(kWhole, name); !whole.empty())
+    return std::string(whole).append(ending);
   if (!take_prefix(name, "layers.")) return {};
   const std::string_view layer = take_layer(name);
-  std::string_view part = architecture == "gemma3" ? look_up(kGemmaBlock, name) : std::string_view();
+  std::string_view part =
+      architecture == "gemma3" ? look_up(kGemmaBlock, name) : std::string_view();
   if (part.empty()) part = look_up(kBlock, name);
   if (layer.empty() || part.empty()) return {};
   return fmt::format("blk.{}.{}{}", layer, part, ending);

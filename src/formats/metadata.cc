@@ -74,7 +74,9 @@ int64_t Metadata::integer_or(std::string_view key, int64_t otherwise) const {
   return integer(key).value_or(otherwise);
 }
 
-double Metadata::number_or(std::string_view key, double otherwise) const { return number(key).value_or(otherwise); }
+double Metadata::number_or(std::string_view key, double otherwise) const {
+  return number(key).value_or(otherwise);
+}
 
 bool Metadata::boolean_or(std::string_view key, bool otherwise) const {
   const MetaValue* value = find(key);
@@ -105,7 +107,8 @@ std::optional<std::vector<int64_t>> Metadata::integers(std::string_view key) con
       [](const auto& v) -> std::optional<std::vector<int64_t>> {
         using T = std::decay_t<decltype(v)>;
         if constexpr (requires { typename T::value_type; }) {
-          if constexpr (std::is_integral_v<typename T::value_type> && !std::is_same_v<T, std::string>) {
+          if constexpr (std::is_integral_v<typename T::value_type> &&
+                        !std::is_same_v<T, std::string>) {
             std::vector<int64_t> out;
             out.reserve(v.size());
             for (const auto element : v) {

@@ -13,7 +13,8 @@ namespace {
 
 constexpr int64_t kMaxVector = int64_t{1} << 26;
 
-/// The codec of plain tensors; F32 that does not start at a multiple of four (safetensors allow it) has its own.
+/// The codec of plain tensors; F32 that does not start at a multiple of four (safetensors allow it)
+/// has its own.
 const Codec* plain_codec(const StoredTensor& tensor) {
   const bool aligned = reinterpret_cast<uintptr_t>(tensor.data.data()) % alignof(float) == 0;
   if (tensor.type == DType::kF32 && !aligned) return unaligned_f32_codec();
@@ -25,8 +26,8 @@ Result<std::span<const std::byte>> byte_tensor(const ModelFile& file, const std:
   const StoredTensor* tensor = file.find(name);
   if (!tensor) return fail("[model] tensor {} is absent", name);
   if (tensor->type != DType::kI8 || tensor->n_dims != 1)
-    return fail("[model] tensor {}: {} with {} dimensions, I8 with one wanted", name, dtype_info(tensor->type).name,
-                tensor->n_dims);
+    return fail("[model] tensor {}: {} with {} dimensions, I8 with one wanted", name,
+                dtype_info(tensor->type).name, tensor->n_dims);
   return tensor->data;
 }
 
@@ -35,7 +36,8 @@ Result<PackedMatrix> read_pair(const ModelFile& file, std::string_view name) {
   PL_TRY(const std::string codec, file.metadata().string(codec_key(name)));
   PL_TRY(w.codec, codec_by_name(codec));
   const auto shape = file.metadata().integers(shape_key(name));
-  if (!shape || shape->size() != 2) return fail("[model] key {}: two integers wanted", shape_key(name));
+  if (!shape || shape->size() != 2)
+    return fail("[model] key {}: two integers wanted", shape_key(name));
   w.rows = (*shape)[0];
   w.cols = (*shape)[1];
   PL_TRY(w.codes, byte_tensor(file, planes_name(name)));
@@ -49,7 +51,9 @@ Result<PackedMatrix> read_pair(const ModelFile& file, std::string_view name) {
 Result<PackedMatrix> read_plain(const StoredTensor& tensor) {
   PackedMatrix w;
   w.codec = plain_codec(tensor);
-  if (!w.codec) return fail("[model] tensor {}: {} holds no weights", tensor.name, dtype_info(tensor.type).name);
+  if (!w.codec)
+    return fail("[model] tensor {}: {} holds no weights", tensor.name,
+                dtype_info(tensor.type).name);
   if (tensor.n_dims < 2 || tensor.dims[2] != 1 || tensor.dims[3] != 1)
     return fail("[model] tensor {}: {} dimensions, a matrix wanted", tensor.name, tensor.n_dims);
   w.cols = tensor.dims[0];
@@ -67,10 +71,12 @@ Result<std::shared_ptr<const ModelFile>> ModelFile::open(const std::filesystem::
   std::byte magic[4] = {};
   {
     PL_TRY(const MappedFile file, MappedFile::open(path));
-    if (file.bytes().size() >= sizeof(magic)) std::memcpy(magic, file.bytes().data(), sizeof(magic));
+    if (file.bytes().size() >= sizeof(magic))
+      std::memcpy(magic, file.bytes().data(), sizeof(magic));
   }
   if (std::memcmp(magic, &kGgufMagic, sizeof(magic)) == 0) return open_gguf(path);
-  return fail("[model] {}: neither a GGUF file nor a folder with config.json and safetensors", path.string());
+  return fail("[model] {}: neither a GGUF file nor a folder with config.json and safetensors",
+              path.string());
 }
 
 const StoredTensor* ModelFile::find(std::string_view name) const {
@@ -95,11 +101,13 @@ Result<std::vector<float>> ModelFile::vector(std::string_view name) const {
   if (!tensor) return fail("[model] tensor {} is absent", name);
   PackedMatrix w;
   w.codec = plain_codec(*tensor);
-  if (!w.codec) return fail("[model] tensor {}: {} holds no weights", name, dtype_info(tensor->type).name);
+  if (!w.codec)
+    return fail("[model] tensor {}: {} holds no weights", name, dtype_info(tensor->type).name);
   w.cols = tensor->dims[0];
   w.rows = 1;
   for (int d = 1; d < 4; ++d)
-    if (__builtin_mul_overflow(w.rows, tensor->dims[static_cast<size_t>(d)], &w.rows)) w.rows = kMaxVector + 1;
+    if (__builtin_mul_overflow(w.rows, tensor->dims[static_cast<size_t>(d)], &w.rows))
+      w.rows = kMaxVector + 1;
   if (w.cols > kMaxVector || w.rows > kMaxVector / w.cols)
     return fail("[model] tensor {}: more than {} values", name, kMaxVector);
   w.codes = tensor->data;

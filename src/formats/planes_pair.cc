@@ -2,8 +2,8 @@
 
 namespace planeloom {
 
-void add_pair(std::string_view name, const Codec& codec, int64_t rows, int64_t cols, Metadata& metadata,
-              std::vector<TensorSpec>& tensors) {
+void add_pair(std::string_view name, const Codec& codec, int64_t rows, int64_t cols,
+              Metadata& metadata, std::vector<TensorSpec>& tensors) {
   metadata.set(codec_key(name), std::string(codec.name()));
   metadata.set(shape_key(name), std::vector<int64_t>{rows, cols});
   tensors.push_back({planes_name(name), DType::kI8, {rows * codec.code_bytes(cols)}});

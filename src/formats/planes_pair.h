@@ -1,5 +1,5 @@
-// How a Planeloom weight is stored in GGUF: NAME.planes and NAME.coef, 1-D I8 tensors that any reader can list, and
-// metadata "planeloom.codec.NAME", "planeloom.shape.NAME" = {rows, cols}.
+// How a Planeloom weight is stored in GGUF: NAME.planes and NAME.coef, 1-D I8 tensors that any
+// reader can list, and metadata "planeloom.codec.NAME", "planeloom.shape.NAME" = {rows, cols}.
 #pragma once
 #include <string>
 #include <string_view>
@@ -14,13 +14,17 @@ namespace planeloom {
 /// NAME.planes, NAME.coef: refused by the writer when longer than 63 bytes in all.
 inline std::string planes_name(std::string_view name) { return std::string(name) + ".planes"; }
 inline std::string coef_name(std::string_view name) { return std::string(name) + ".coef"; }
-inline std::string codec_key(std::string_view name) { return "planeloom.codec." + std::string(name); }
-inline std::string shape_key(std::string_view name) { return "planeloom.shape." + std::string(name); }
+inline std::string codec_key(std::string_view name) {
+  return "planeloom.codec." + std::string(name);
+}
+inline std::string shape_key(std::string_view name) {
+  return "planeloom.shape." + std::string(name);
+}
 
-/// Announces a pair before the file is created: sets the metadata and appends the specs (one when there are no
-/// coefficients). The caller then writes codes, and coef where present, in that order.
-void add_pair(std::string_view name, const Codec& codec, int64_t rows, int64_t cols, Metadata& metadata,
-              std::vector<TensorSpec>& tensors);
+/// Announces a pair before the file is created: sets the metadata and appends the specs (one when
+/// there are no coefficients). The caller then writes codes, and coef where present, in that order.
+void add_pair(std::string_view name, const Codec& codec, int64_t rows, int64_t cols,
+              Metadata& metadata, std::vector<TensorSpec>& tensors);
 
 /// Writes the bytes that add_pair announced: the writer must stand at NAME.planes.
 Status write_pair(GgufWriter& writer, std::string_view name, const PackedMatrix& matrix);

@@ -17,8 +17,8 @@ struct SafeTensor {
   std::span<const std::byte> data;
 };
 
-/// Parses a whole file in memory (usually mapped) without touching tensor data. Offsets, sizes and overlaps are
-/// checked; holes are allowed. A header above 32 MiB is refused.
+/// Parses a whole file in memory (usually mapped) without touching tensor data. Offsets, sizes and
+/// overlaps are checked; holes are allowed. A header above 32 MiB is refused.
 Result<std::vector<SafeTensor>> parse_safetensors(std::span<const std::byte> bytes);
 
 }  // namespace planeloom

@@ -1,5 +1,5 @@
-// gguf_codec_tool decode|unpack|encode TYPE COLS: rows from stdin, converted rows to stdout (gguf_oracle.py drives it).
-// unpack writes scale * code + offset per column in float.
+// gguf_codec_tool decode|unpack|encode TYPE COLS: rows from stdin, converted rows to stdout
+// (gguf_oracle.py drives it). unpack writes scale * code + offset per column in float.
 #include <cstdio>
 #include <cstring>
 #include <string>
@@ -15,11 +15,14 @@ namespace {
 std::vector<std::byte> read_stdin() {
   std::vector<std::byte> bytes;
   std::byte buffer[1 << 16];
-  while (const size_t n = std::fread(buffer, 1, sizeof(buffer), stdin)) bytes.insert(bytes.end(), buffer, buffer + n);
+  while (const size_t n = std::fread(buffer, 1, sizeof(buffer), stdin))
+    bytes.insert(bytes.end(), buffer, buffer + n);
   return bytes;
 }
 
-void write_floats(const std::vector<float>& v) { std::fwrite(v.data(), sizeof(float), v.size(), stdout); }
+void write_floats(const std::vector<float>& v) {
+  std::fwrite(v.data(), sizeof(float), v.size(), stdout);
+}
 
 void unpack(const PackedMatrix& w, int64_t row, std::vector<float>& out) {
   const size_t padded = static_cast<size_t>(padded_cols(w.cols));
@@ -48,21 +51,26 @@ int main(int argc, char** argv) {
   if (mode == "encode") {
     std::vector<float> values(input.size() / sizeof(float));
     std::memcpy(values.data(), input.data(), values.size() * sizeof(float));
-    std::vector<std::byte> out(static_cast<size_t>((*codec)->code_bytes(static_cast<int64_t>(values.size()))));
+    std::vector<std::byte> out(
+        static_cast<size_t>((*codec)->code_bytes(static_cast<int64_t>(values.size()))));
     DType type = DType::kF32;
     for (DType t : {DType::kF16, DType::kBF16, DType::kQ8_0})
       if (gguf_codec(t) == *codec) type = t;
-    if (const Status status = encode_simple(type, values, out); !status) return fail_with(status.error().message);
+    if (const Status status = encode_simple(type, values, out); !status)
+      return fail_with(status.error().message);
     std::fwrite(out.data(), 1, out.size(), stdout);
     return 0;
   }
   w.codes = input;
   w.rows = static_cast<int64_t>(input.size()) / w.codec->code_bytes(w.cols);
-  if (const Status status = check_matrix(w, "stdin"); !status) return fail_with(status.error().message);
+  if (const Status status = check_matrix(w, "stdin"); !status)
+    return fail_with(status.error().message);
   std::vector<float> row(static_cast<size_t>(w.cols));
   for (int64_t r = 0; r < w.rows; ++r) {
-    if (mode == "decode") w.codec->decode_row(w, r, row.data());
-    else unpack(w, r, row);
+    if (mode == "decode")
+      w.codec->decode_row(w, r, row.data());
+    else
+      unpack(w, r, row);
     write_floats(row);
   }
   return 0;

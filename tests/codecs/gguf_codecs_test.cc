@@ -1,5 +1,5 @@
-// The GGUF codecs without an oracle: sizes, names, the integer form against the float form, hand-computed blocks.
-// Bit equality with the PyPI package gguf is gguf_oracle.py's.
+// The GGUF codecs without an oracle: sizes, names, the integer form against the float form,
+// hand-computed blocks. Bit equality with the PyPI package gguf is gguf_oracle.py's.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -23,22 +23,14 @@ struct Format {
 };
 
 const Format kFormats[] = {
-    {DType::kF32, 32, {}, 0},
-    {DType::kF16, 16, {0}, 0},
-    {DType::kBF16, 16, {}, 0},
-    {DType::kQ4_0, 4.5, {0}, 15},
-    {DType::kQ4_1, 5, {0, 2}, 15},
-    {DType::kQ5_0, 5.5, {0}, 31},
-    {DType::kQ5_1, 6, {0, 2}, 31},
-    {DType::kQ8_0, 8.5, {0}, 255},
-    {DType::kQ2_K, 2.625, {80, 82}, 3},
-    {DType::kQ3_K, 3.4375, {108}, 7},
-    {DType::kQ4_K, 4.5, {0, 2}, 15},
-    {DType::kQ5_K, 5.5, {0, 2}, 31},
-    {DType::kQ6_K, 6.5625, {208}, 63},
-    {DType::kIQ4_NL, 4.5, {0}, 240},
-    {DType::kIQ4_XS, 4.25, {0}, 240},
-    {DType::kTQ1_0, 1.6875, {52}, 2},
+    {DType::kF32, 32, {}, 0},           {DType::kF16, 16, {0}, 0},
+    {DType::kBF16, 16, {}, 0},          {DType::kQ4_0, 4.5, {0}, 15},
+    {DType::kQ4_1, 5, {0, 2}, 15},      {DType::kQ5_0, 5.5, {0}, 31},
+    {DType::kQ5_1, 6, {0, 2}, 31},      {DType::kQ8_0, 8.5, {0}, 255},
+    {DType::kQ2_K, 2.625, {80, 82}, 3}, {DType::kQ3_K, 3.4375, {108}, 7},
+    {DType::kQ4_K, 4.5, {0, 2}, 15},    {DType::kQ5_K, 5.5, {0, 2}, 31},
+    {DType::kQ6_K, 6.5625, {208}, 63},  {DType::kIQ4_NL, 4.5, {0}, 240},
+    {DType::kIQ4_XS, 4.25, {0}, 240},   {DType::kTQ1_0, 1.6875, {52}, 2},
     {DType::kTQ2_0, 2.0625, {64}, 3},
 };
 
@@ -47,7 +39,8 @@ INSTANTIATE_TEST_SUITE_P(All, GgufCodec, testing::ValuesIn(kFormats),
                          [](const auto& info) { return dtype_info(info.param.type).name; });
 
 class IntegerCodec : public GgufCodec {};
-INSTANTIATE_TEST_SUITE_P(LowBit, IntegerCodec, testing::ValuesIn(std::begin(kFormats) + 3, std::end(kFormats)),
+INSTANTIATE_TEST_SUITE_P(LowBit, IntegerCodec,
+                         testing::ValuesIn(std::begin(kFormats) + 3, std::end(kFormats)),
                          [](const auto& info) { return dtype_info(info.param.type).name; });
 
 /// Random rows whose halves are ordinary numbers.
@@ -78,7 +71,8 @@ TEST_P(GgufCodec, NamesAndSizes) {
   EXPECT_EQ(codec->wide_codes(), GetParam().max_code > 127);
 }
 
-/// unpack_row is another road to the same weights: within rounding of scale * code + offset, and with clean padding.
+/// unpack_row is another road to the same weights: within rounding of scale * code + offset, and
+/// with clean padding.
 TEST_P(IntegerCodec, EqualsFloatForm) {
   Rng rng(1);
   for (const int64_t blocks : {1, 3}) {
@@ -98,8 +92,10 @@ TEST_P(IntegerCodec, EqualsFloatForm) {
           ASSERT_TRUE(code[c] == 0 && s == 0 && o == 0) << "padding at column " << c;
           continue;
         }
-        const float size = std::fabs(s) * code[c] + std::fabs(o);  // the terms may cancel: rounding is relative to them
-        ASSERT_NEAR(got, want[c], 2 * std::numeric_limits<float>::epsilon() * size) << "row " << r << " column " << c;
+        const float size = std::fabs(s) * code[c] +
+                           std::fabs(o);  // the terms may cancel: rounding is relative to them
+        ASSERT_NEAR(got, want[c], 2 * std::numeric_limits<float>::epsilon() * size)
+            << "row " << r << " column " << c;
       }
     }
     EXPECT_LE(largest, GetParam().max_code);
@@ -115,7 +111,8 @@ TEST_P(GgufCodec, RowsAreIndependent) {
   const int64_t bytes = m.codec->code_bytes(m.cols);
   for (int64_t r = 0; r < m.rows; ++r) {
     m.codec->decode_row(m.view(), r, in_matrix.data());
-    const std::vector<std::byte> copy(m.codes.begin() + r * bytes, m.codes.begin() + (r + 1) * bytes);
+    const std::vector<std::byte> copy(m.codes.begin() + r * bytes,
+                                      m.codes.begin() + (r + 1) * bytes);
     m.codec->decode_row({m.codec, 1, m.cols, copy, {}}, 0, alone.data());
     ASSERT_EQ(std::memcmp(in_matrix.data(), alone.data(), alone.size() * sizeof(float)), 0);
   }
@@ -154,7 +151,8 @@ TEST(GgufCodecs, EveryHalfDecodesAsTheScalarSays) {
 }
 
 TEST(GgufCodecs, NoWeightsInIntegers) {
-  for (const DType type : {DType::kI8, DType::kI16, DType::kI32, DType::kI64, DType::kF64, static_cast<DType>(4)})
+  for (const DType type :
+       {DType::kI8, DType::kI16, DType::kI32, DType::kI64, DType::kF64, static_cast<DType>(4)})
     EXPECT_EQ(gguf_codec(type), nullptr);
 }
 
@@ -162,11 +160,27 @@ TEST(CodecByName, PlaneFormatsHaveOneSpelling) {
   ASSERT_TRUE(codec_by_name("bitplane k=2 g=64"));
   EXPECT_EQ((*codec_by_name("bitplane k=2 g=64"))->name(), "bitplane k=2 g=64");
   EXPECT_EQ((*codec_by_name("tritplane g=128"))->name(), "tritplane g=128");
-  for (const char* name :
-       {"", "Q9_0", "q8_0", "I8", "bitplane", "bitplane k=2", "bitplane k=2 g=", "bitplane k= g=64", "bitplane k=02 g=64",
-        "bitplane k=2 g=64 ", "bitplane k=2  g=64", "bitplane k=+2 g=64", "bitplane k=-2 g=64", "bitplane k=0 g=64",
-        "bitplane k=2 g=9999999", "bitplane k=99999999999999999999 g=64", "tritplane", "tritplane g=", "tritplane g=0",
-        "tritplane g=128 k=2", "tritplane g=128x"})
+  for (const char* name : {"",
+                           "Q9_0",
+                           "q8_0",
+                           "I8",
+                           "bitplane",
+                           "bitplane k=2",
+                           "bitplane k=2 g=",
+                           "bitplane k= g=64",
+                           "bitplane k=02 g=64",
+                           "bitplane k=2 g=64 ",
+                           "bitplane k=2  g=64",
+                           "bitplane k=+2 g=64",
+                           "bitplane k=-2 g=64",
+                           "bitplane k=0 g=64",
+                           "bitplane k=2 g=9999999",
+                           "bitplane k=99999999999999999999 g=64",
+                           "tritplane",
+                           "tritplane g=",
+                           "tritplane g=0",
+                           "tritplane g=128 k=2",
+                           "tritplane g=128x"})
     EXPECT_FALSE(codec_by_name(name)) << name;
 }
 
@@ -183,7 +197,8 @@ TEST(CheckMatrix, RefusesWhatDoesNotFit) {
   EXPECT_FALSE(check_matrix({codec, 2, -32, bytes, {}}, "t"));
   EXPECT_FALSE(check_matrix({codec, INT64_MAX, 32, bytes, {}}, "t"));
   EXPECT_FALSE(check_matrix({codec, int64_t{1} << 40, int64_t{1} << 40, bytes, {}}, "t"));
-  EXPECT_FALSE(check_matrix({codec, 2, 32, bytes, bytes}, "t"));  // coefficients where the format has none
+  EXPECT_FALSE(
+      check_matrix({codec, 2, 32, bytes, bytes}, "t"));  // coefficients where the format has none
 }
 
 TEST(EncodeSimple, Q8RoundsHalvesAwayAndStaysInRange) {

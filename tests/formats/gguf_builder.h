@@ -58,11 +58,14 @@ struct GgufBuilder {
     entries.push_back(Bytes().string(key).u32(type).raw(value).text());
     return *this;
   }
-  GgufBuilder& u32(const std::string& key, uint32_t value) { return entry(key, 4, Bytes().u32(value).text()); }
+  GgufBuilder& u32(const std::string& key, uint32_t value) {
+    return entry(key, 4, Bytes().u32(value).text());
+  }
   GgufBuilder& string(const std::string& key, const std::string& value) {
     return entry(key, 8, Bytes().string(value).text());
   }
-  GgufBuilder& array(const std::string& key, uint32_t type, uint64_t count, const std::string& elements) {
+  GgufBuilder& array(const std::string& key, uint32_t type, uint64_t count,
+                     const std::string& elements) {
     return entry(key, 9, Bytes().u32(type).u64(count).raw(elements).text());
   }
   GgufBuilder& tensor(GgufTensor t) {
@@ -88,6 +91,8 @@ struct GgufBuilder {
   }
 };
 
-inline std::span<const std::byte> as_bytes(const std::string& text) { return std::as_bytes(std::span(text)); }
+inline std::span<const std::byte> as_bytes(const std::string& text) {
+  return std::as_bytes(std::span(text));
+}
 
 }  // namespace planeloom::test

@@ -1,4 +1,5 @@
-// gguf_copy_tool IN OUT: reads a GGUF file and writes it again (gguf_files_oracle.py compares both with the package gguf).
+// gguf_copy_tool IN OUT: reads a GGUF file and writes it again (gguf_files_oracle.py compares both
+// with the package gguf).
 #include <cstdio>
 
 #include "formats/gguf.h"

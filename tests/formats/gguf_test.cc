@@ -1,4 +1,5 @@
-// The GGUF reader on good files and on every kind of hostile one: each is a clear error, none a crash.
+// The GGUF reader on good files and on every kind of hostile one: each is a clear error, none a
+// crash.
 #include "formats/gguf.h"
 
 #include <gtest/gtest.h>
@@ -17,7 +18,8 @@ using test::GgufBuilder;
 GgufBuilder good() {
   GgufBuilder b;
   b.string("general.architecture", "llama").u32("llama.block_count", 2);
-  b.tensor({"a", {8}, 0, 0}).tensor({"b", {32, 2}, 8, 32});  // F32: 32 bytes, then Q8_0: 2 rows of 34
+  b.tensor({"a", {8}, 0, 0})
+      .tensor({"b", {32, 2}, 8, 32});  // F32: 32 bytes, then Q8_0: 2 rows of 34
   b.data_bytes = 32 + 68;
   return b;
 }
@@ -53,9 +55,11 @@ TEST(GgufReader, ReadsVersion2AndEveryValueType) {
   GgufBuilder b = good();
   b.version = 2;
   b.entry("u8", 0, Bytes().put<uint8_t>(200).text()).entry("i8", 1, Bytes().put<int8_t>(-3).text());
-  b.entry("u16", 2, Bytes().put<uint16_t>(60000).text()).entry("i16", 3, Bytes().put<int16_t>(-300).text());
+  b.entry("u16", 2, Bytes().put<uint16_t>(60000).text())
+      .entry("i16", 3, Bytes().put<int16_t>(-300).text());
   b.entry("i32", 5, Bytes().put<int32_t>(-70000).text()).entry("f32", 6, Bytes().put(1.5f).text());
-  b.entry("yes", 7, Bytes().put<uint8_t>(1).text()).entry("u64", 10, Bytes().u64(uint64_t{1} << 63).text());
+  b.entry("yes", 7, Bytes().put<uint8_t>(1).text())
+      .entry("u64", 10, Bytes().u64(uint64_t{1} << 63).text());
   b.entry("i64", 11, Bytes().put<int64_t>(-5).text()).entry("f64", 12, Bytes().put(2.25).text());
   b.array("words", 8, 2, Bytes().string("one").string(std::string("a\0b", 3)).text());
   b.array("flags", 7, 3, std::string("\1\0\1", 3)).array("none", 4, 0, "");
@@ -74,7 +78,8 @@ TEST(GgufReader, ReadsVersion2AndEveryValueType) {
   EXPECT_EQ(m.integer_or("i64", 0), -5);
   EXPECT_EQ(m.number_or("f64", 0), 2.25);
   ASSERT_TRUE(m.strings("words"));
-  EXPECT_EQ((*m.strings("words"))[1], std::string("a\0b", 3));  // values are bytes: a zero byte is data
+  EXPECT_EQ((*m.strings("words"))[1],
+            std::string("a\0b", 3));  // values are bytes: a zero byte is data
   EXPECT_EQ(m.integers("flags"), (std::vector<int64_t>{1, 0, 1}));
   EXPECT_EQ(m.integers("none"), std::vector<int64_t>());
 }
@@ -82,7 +87,8 @@ TEST(GgufReader, ReadsVersion2AndEveryValueType) {
 TEST(GgufReader, RefusesEveryTruncation) {
   const std::string file = good().build();
   for (size_t n = 0; n < file.size(); ++n)
-    EXPECT_FALSE(parse_gguf(as_bytes(file.substr(0, n)))) << n << " of " << file.size() << " bytes accepted";
+    EXPECT_FALSE(parse_gguf(as_bytes(file.substr(0, n))))
+        << n << " of " << file.size() << " bytes accepted";
 }
 
 TEST(GgufReader, RefusesTwentyBytes) {
@@ -140,7 +146,8 @@ TEST(GgufReader, RefusesBadValues) {
   expect_has(refusal(good().entry("x", 13, "12345678")), "unknown value type 13");
   expect_has(refusal(good().entry("x", 0xffffffff, "12345678")), "unknown value type");
   expect_has(refusal(good().entry("x", 7, "\2")), "a boolean of 2");
-  expect_has(refusal(good().entry("x", 8, Bytes().u64(UINT64_MAX).raw("abc").text())), "ends inside metadata key x");
+  expect_has(refusal(good().entry("x", 8, Bytes().u64(UINT64_MAX).raw("abc").text())),
+             "ends inside metadata key x");
 }
 
 TEST(GgufReader, RefusesBadArrays) {
@@ -148,9 +155,11 @@ TEST(GgufReader, RefusesBadArrays) {
   expect_has(refusal(good().array("x", 99, 1, "aaaa")), "unknown element type 99");
   expect_has(refusal(good().array("x", 7, 2, "\1\3")), "no boolean");
   for (const uint32_t type : {0u, 1u, 2u, 3u, 4u, 5u, 6u, 7u, 8u, 10u, 11u, 12u})
-    for (const uint64_t count : {uint64_t{1} << 20, uint64_t{1} << 61, uint64_t{1} << 63, UINT64_MAX})
+    for (const uint64_t count :
+         {uint64_t{1} << 20, uint64_t{1} << 61, uint64_t{1} << 63, UINT64_MAX})
       expect_has(refusal(good().array("x", type, count, "abcdefgh")), "elements in a file of");
-  expect_has(refusal(good().array("x", 8, 2, Bytes().string("a").u64(uint64_t{1} << 40).text())), "string 1");
+  expect_has(refusal(good().array("x", 8, 2, Bytes().string("a").u64(uint64_t{1} << 40).text())),
+             "string 1");
 }
 
 TEST(GgufReader, RefusesBadAlignments) {
@@ -169,7 +178,8 @@ TEST(GgufReader, RefusesBadTensorNames) {
   GgufBuilder b = good();
   b.tensors[1].name = "a";
   expect_has(refusal(b), "tensor a occurs twice");
-  for (const std::string& name : {std::string(), std::string("a\0b", 3), std::string("a\nb"), std::string(256, 'n')}) {
+  for (const std::string& name :
+       {std::string(), std::string("a\0b", 3), std::string("a\nb"), std::string(256, 'n')}) {
     b.tensors[1].name = name;
     expect_has(refusal(b), "tensor 1: a name of " + std::to_string(name.size()) + " bytes");
   }
@@ -189,11 +199,12 @@ TEST(GgufReader, RefusesBadShapes) {
   expect_has(with({uint64_t{1} << 63}), "dimension 0 is");
   expect_has(with({UINT64_MAX}), "dimension 0 is");
   expect_has(with({uint64_t{1} << 32, uint64_t{1} << 32}), "too many elements");
-  expect_has(with({uint64_t{1} << 31, uint64_t{1} << 31}), "too many elements");  // bytes overflow, elements do not
+  expect_has(with({uint64_t{1} << 31, uint64_t{1} << 31}),
+             "too many elements");  // bytes overflow, elements do not
   expect_has(with({uint64_t{1} << 30, 2}), "reach beyond");
   expect_has(with({33}, 8), "needs a multiple of 32");
   expect_has(with({128}, 12), "needs a multiple of 256");
-  expect_has(with({32}, 4), "element type 4");   // once Q4_2
+  expect_has(with({32}, 4), "element type 4");    // once Q4_2
   expect_has(with({32}, 16), "element type 16");  // IQ2_XXS
   expect_has(with({32}, 0xffffffff), "element type");
 }
@@ -206,7 +217,8 @@ TEST(GgufReader, RefusesBadOffsets) {
   b.tensors[0].offset = 64;  // inside b, which has 68 bytes from 32
   b.data_bytes += 64;
   expect_has(refusal(b), "tensors b and a overlap");
-  for (const uint64_t offset : {uint64_t{64}, uint64_t{1} << 40, uint64_t{1} << 63, UINT64_MAX - 31}) {
+  for (const uint64_t offset :
+       {uint64_t{64}, uint64_t{1} << 40, uint64_t{1} << 63, UINT64_MAX - 31}) {
     b = good();
     b.tensors[1].offset = offset;
     expect_has(refusal(b), "reach beyond");
@@ -225,7 +237,8 @@ TEST(GgufReader, AcceptsHolesAndNoTensors) {
   EXPECT_TRUE(contents->tensors.empty());
 }
 
-/// Opening must not copy what a count merely claims: a 4 KB file cannot cost much memory whatever it says.
+/// Opening must not copy what a count merely claims: a 4 KB file cannot cost much memory whatever
+/// it says.
 TEST(GgufReader, FlippedBytesNeverCrash) {
   GgufBuilder b = good();
   b.array("words", 8, 3, Bytes().string("one").string("two").string("three").text());

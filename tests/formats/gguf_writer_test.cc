@@ -13,7 +13,9 @@ namespace {
 
 using test::TempDir;
 
-std::span<const std::byte> bytes_of(const std::string& text) { return std::as_bytes(std::span(text)); }
+std::span<const std::byte> bytes_of(const std::string& text) {
+  return std::as_bytes(std::span(text));
+}
 
 /// Equal bit for bit, so that NaN equals itself.
 bool same(const MetaValue& a, const MetaValue& b) {
@@ -21,19 +23,23 @@ bool same(const MetaValue& a, const MetaValue& b) {
   return std::visit(
       [&]<class T>(const T& x) {
         const T& y = std::get<T>(b);
-        if constexpr (std::is_floating_point_v<T>) return std::memcmp(&x, &y, sizeof(T)) == 0;
-        else if constexpr (std::is_same_v<T, std::vector<float>> || std::is_same_v<T, std::vector<double>>)
-          return x.size() == y.size() && (x.empty() || std::memcmp(x.data(), y.data(), x.size() * sizeof(x[0])) == 0);
-        else return x == y;
+        if constexpr (std::is_floating_point_v<T>)
+          return std::memcmp(&x, &y, sizeof(T)) == 0;
+        else if constexpr (std::is_same_v<T, std::vector<float>> ||
+                           std::is_same_v<T, std::vector<double>>)
+          return x.size() == y.size() &&
+                 (x.empty() || std::memcmp(x.data(), y.data(), x.size() * sizeof(x[0])) == 0);
+        else
+          return x == y;
       },
       a);
 }
 
 template <size_t... I>
 rc::Gen<MetaValue> any_value(std::index_sequence<I...>) {
-  return rc::gen::oneOf(rc::gen::map(rc::gen::arbitrary<std::variant_alternative_t<I, MetaValue>>(), [](auto v) {
-    return MetaValue(std::in_place_index<I>, std::move(v));
-  })...);
+  return rc::gen::oneOf(
+      rc::gen::map(rc::gen::arbitrary<std::variant_alternative_t<I, MetaValue>>(),
+                   [](auto v) { return MetaValue(std::in_place_index<I>, std::move(v)); })...);
 }
 
 /// What was written comes back: every key, every value in its own type, every byte of every tensor.
@@ -74,7 +80,8 @@ RC_GTEST_PROP(GgufWriter, RoundTrip, ()) {
     const StoredTensor& t = (*file)->tensors()[i];
     RC_ASSERT(t.name == specs[i].name && t.type == specs[i].type);
     RC_ASSERT(std::equal(specs[i].dims.begin(), specs[i].dims.end(), t.dims.begin()));
-    RC_ASSERT(t.data.size() == data[i].size() && std::memcmp(t.data.data(), data[i].data(), data[i].size()) == 0);
+    RC_ASSERT(t.data.size() == data[i].size() &&
+              std::memcmp(t.data.data(), data[i].data(), data[i].size()) == 0);
     RC_ASSERT(reinterpret_cast<uintptr_t>(t.data.data()) % 64 == 0u);
   }
 }

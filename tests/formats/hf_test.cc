@@ -19,7 +19,9 @@ const std::string kLlama =
     R"("model_type":"llama","hidden_size":8,"intermediate_size":16,"num_hidden_layers":2,"num_attention_heads":2,
        "num_key_value_heads":1,"vocab_size":4)";
 
-std::string config(const std::string& more = "") { return "{" + kLlama + (more.empty() ? "" : "," + more) + "}"; }
+std::string config(const std::string& more = "") {
+  return "{" + kLlama + (more.empty() ? "" : "," + more) + "}";
+}
 
 std::string refusal(const std::string& json) {
   const auto m = translate_hf_config(json);
@@ -50,7 +52,8 @@ TEST(HfConfig, Llama3WithScaling) {
   EXPECT_EQ(m->integer_or("llama.rope.dimension_count", 0), 64);
   EXPECT_EQ(m->integer_or("llama.context_length", 0), 131072);
   EXPECT_EQ(m->number_or("llama.rope.freq_base", 0), 500000);
-  EXPECT_FLOAT_EQ(static_cast<float>(m->number_or("llama.attention.layer_norm_rms_epsilon", 0)), 1e-5f);
+  EXPECT_FLOAT_EQ(static_cast<float>(m->number_or("llama.attention.layer_norm_rms_epsilon", 0)),
+                  1e-5f);
   EXPECT_EQ(m->string_or("llama.rope.scaling.type", ""), "llama3");
   EXPECT_EQ(m->number_or("llama.rope.scaling.factor", 0), 32);
   EXPECT_EQ(m->number_or("llama.rope.scaling.low_freq_factor", 0), 1);
@@ -106,7 +109,8 @@ TEST(HfConfig, Gemma3WithOldAndNewRope) {
   EXPECT_EQ(fresh->number_or("gemma3.attention.scale", 0), 0.125);
   EXPECT_EQ(fresh->number_or("gemma3.final_logit_softcapping", 0), 30);
   EXPECT_FALSE(fresh->has("gemma3.attn_logit_softcapping"));
-  EXPECT_EQ(fresh->integers("gemma3.attention.sliding_window_pattern"), (std::vector<int64_t>{0, 1, 0}));
+  EXPECT_EQ(fresh->integers("gemma3.attention.sliding_window_pattern"),
+            (std::vector<int64_t>{0, 1, 0}));
 }
 
 TEST(HfConfig, RefusesByName) {
@@ -115,7 +119,8 @@ TEST(HfConfig, RefusesByName) {
   expect_has(refusal("{}"), "no model_type");
   expect_has(refusal(R"({"model_type":"mamba"})"), "mamba");
   expect_has(refusal(R"({"model_type":"llama"})"), "num_hidden_layers is absent");
-  expect_has(refusal(config(R"("quantization_config":{"quant_method":"gptq"})")), "quantization_config");
+  expect_has(refusal(config(R"("quantization_config":{"quant_method":"gptq"})")),
+             "quantization_config");
   expect_has(refusal(config(R"("attention_bias":true)")), "attention_bias");
   expect_has(refusal(config(R"("mlp_bias":true)")), "mlp_bias");
   expect_has(refusal(config(R"("mlp_bias":1)")), "not a boolean");
@@ -131,12 +136,19 @@ TEST(HfConfig, RefusesByName) {
   expect_has(refusal(config(R"("rope_scaling":{"type":"dynamic","factor":2})")), "dynamic");
   expect_has(refusal(config(R"("rope_scaling":{"type":"linear"})")), "factor");
   expect_has(refusal(config(R"("rope_scaling":{"type":"yarn","factor":4,"mscale":1})")), "mscale");
-  expect_has(refusal(config(R"("rope_scaling":{"type":"llama3","factor":4,"low_freq_factor":4,"high_freq_factor":1})")),
-             "high_freq_factor");
-  expect_has(refusal(R"({"model_type":"llama","num_hidden_layers":100000000})"), "num_hidden_layers");
-  expect_has(refusal(R"({"model_type":"gemma3_text","num_hidden_layers":2,"layer_types":["full_attention"]})"),
-             "layer_types");
-  expect_has(refusal(R"({"model_type":"gemma3_text","num_hidden_layers":1,"layer_types":["linear"]})"), "layer_types");
+  expect_has(
+      refusal(config(
+          R"("rope_scaling":{"type":"llama3","factor":4,"low_freq_factor":4,"high_freq_factor":1})")),
+      "high_freq_factor");
+  expect_has(refusal(R"({"model_type":"llama","num_hidden_layers":100000000})"),
+             "num_hidden_layers");
+  expect_has(
+      refusal(
+          R"({"model_type":"gemma3_text","num_hidden_layers":2,"layer_types":["full_attention"]})"),
+      "layer_types");
+  expect_has(
+      refusal(R"({"model_type":"gemma3_text","num_hidden_layers":1,"layer_types":["linear"]})"),
+      "layer_types");
 }
 
 TEST(HfNames, Translate) {
@@ -154,15 +166,19 @@ TEST(HfNames, Translate) {
   EXPECT_EQ(llama("model.layers.3.mlp.down_proj.weight"), "blk.3.ffn_down.weight");
   EXPECT_EQ(llama("model.layers.3.input_layernorm.weight"), "blk.3.attn_norm.weight");
   EXPECT_EQ(llama("model.layers.3.post_attention_layernorm.weight"), "blk.3.ffn_norm.weight");
-  EXPECT_EQ(gemma("model.layers.3.post_attention_layernorm.weight"), "blk.3.post_attention_norm.weight");
+  EXPECT_EQ(gemma("model.layers.3.post_attention_layernorm.weight"),
+            "blk.3.post_attention_norm.weight");
   EXPECT_EQ(gemma("model.layers.3.pre_feedforward_layernorm.weight"), "blk.3.ffn_norm.weight");
-  EXPECT_EQ(gemma("model.layers.3.post_feedforward_layernorm.weight"), "blk.3.post_ffw_norm.weight");
+  EXPECT_EQ(gemma("model.layers.3.post_feedforward_layernorm.weight"),
+            "blk.3.post_ffw_norm.weight");
   EXPECT_EQ(gemma("language_model.model.layers.3.mlp.up_proj.weight"), "blk.3.ffn_up.weight");
   EXPECT_EQ(gemma("model.language_model.norm.weight"), "output_norm.weight");
-  for (const char* other : {"", ".", "model.layers.0.self_attn.rotary_emb.inv_freq", "vision_tower.layers.0.norm.weight",
-                            "model.layers.x.input_layernorm.weight", "model.layers.01.input_layernorm.weight",
-                            "model.layers.99999.input_layernorm.weight", "model.layers..input_layernorm.weight",
-                            "model.layers.0.input_layernorm.scale", "model.layers.0.", "weight"})
+  for (const char* other :
+       {"", ".", "model.layers.0.self_attn.rotary_emb.inv_freq",
+        "vision_tower.layers.0.norm.weight", "model.layers.x.input_layernorm.weight",
+        "model.layers.01.input_layernorm.weight", "model.layers.99999.input_layernorm.weight",
+        "model.layers..input_layernorm.weight", "model.layers.0.input_layernorm.scale",
+        "model.layers.0.", "weight"})
     EXPECT_EQ(llama(other), "") << other;
 }
 
@@ -171,7 +187,8 @@ struct Folder {
   Result<std::shared_ptr<const ModelFile>> open() const { return ModelFile::open(dir.path()); }
 };
 
-/// F32 tensors of the given shapes, one after another, holding 0, 1, 2, ...; `skew` bytes of header padding too many.
+/// F32 tensors of the given shapes, one after another, holding 0, 1, 2, ...; `skew` bytes of header
+/// padding too many.
 std::string safetensors(const std::vector<std::pair<std::string, std::vector<int>>>& tensors,
                         const std::string& dtype = "F32", size_t skew = 0) {
   std::string header = "{";
@@ -185,8 +202,10 @@ std::string safetensors(const std::vector<std::pair<std::string, std::vector<int
     }
     const size_t begin = data.text().size();
     for (size_t i = 0; i < count; ++i) data.put(static_cast<float>(i));
-    header += (header.size() > 1 ? "," : "") + ("\"" + name + "\":{\"dtype\":\"" + dtype + "\",\"shape\":[" + sizes) +
-              "],\"data_offsets\":[" + std::to_string(begin) + "," + std::to_string(data.text().size()) + "]}";
+    header += (header.size() > 1 ? "," : "") +
+              ("\"" + name + "\":{\"dtype\":\"" + dtype + "\",\"shape\":[" + sizes) +
+              "],\"data_offsets\":[" + std::to_string(begin) + "," +
+              std::to_string(data.text().size()) + "]}";
   }
   header += "}";
   while ((8 + header.size()) % 8 != skew) header += ' ';
@@ -196,13 +215,15 @@ std::string safetensors(const std::vector<std::pair<std::string, std::vector<int
 TEST(HfFolder, SingleFileWithEverything) {
   Folder f;
   f.dir.write("config.json", config(R"("eos_token_id":7,"bos_token_id":1)"));
-  f.dir.write("model.safetensors", safetensors({{"model.embed_tokens.weight", {4, 8}},
-                                                {"lm_head.weight", {4, 8}},
-                                                {"model.norm.weight", {8}},
-                                                {"model.layers.0.self_attn.rotary_emb.inv_freq", {2}}}));
+  f.dir.write("model.safetensors",
+              safetensors({{"model.embed_tokens.weight", {4, 8}},
+                           {"lm_head.weight", {4, 8}},
+                           {"model.norm.weight", {8}},
+                           {"model.layers.0.self_attn.rotary_emb.inv_freq", {2}}}));
   f.dir.write("tokenizer.json", R"({"model":{}})");
-  f.dir.write("tokenizer_config.json",
-              R"({"chat_template":[{"name":"tool","template":"T"},{"name":"default","template":"D"}]})");
+  f.dir.write(
+      "tokenizer_config.json",
+      R"({"chat_template":[{"name":"tool","template":"T"},{"name":"default","template":"D"}]})");
   f.dir.write("generation_config.json", R"({"eos_token_id":[2,3],"pad_token_id":0})");
   const auto file = f.open();
   ASSERT_TRUE(file) << file.error().message;
@@ -227,7 +248,8 @@ TEST(HfFolder, UnalignedF32IsReadWithCare) {
   for (const size_t skew : {0, 1, 2, 3, 4}) {
     Folder f;
     f.dir.write("config.json", config(R"("tie_word_embeddings":true)"));
-    f.dir.write("model.safetensors", safetensors({{"model.embed_tokens.weight", {4, 8}}}, "F32", skew));
+    f.dir.write("model.safetensors",
+                safetensors({{"model.embed_tokens.weight", {4, 8}}}, "F32", skew));
     const auto file = f.open();
     ASSERT_TRUE(file) << file.error().message;
     const auto w = (*file)->matrix("token_embd.weight");
@@ -245,8 +267,10 @@ TEST(HfFolder, UnalignedF32IsReadWithCare) {
 TEST(HfFolder, ShardsFollowTheIndex) {
   Folder f;
   f.dir.write("config.json", config());
-  f.dir.write("a.safetensors", safetensors({{"model.embed_tokens.weight", {4, 8}}, {"model.norm.weight", {8}}}));
-  f.dir.write("b.safetensors", safetensors({{"lm_head.weight", {4, 8}}, {"model.norm.weight", {8}}}));
+  f.dir.write("a.safetensors",
+              safetensors({{"model.embed_tokens.weight", {4, 8}}, {"model.norm.weight", {8}}}));
+  f.dir.write("b.safetensors",
+              safetensors({{"lm_head.weight", {4, 8}}, {"model.norm.weight", {8}}}));
   const auto index = [&](const std::string& map) {
     f.dir.write("model.safetensors.index.json", R"({"metadata":{},"weight_map":{)" + map + "}}");
     return f.open();
@@ -256,13 +280,16 @@ TEST(HfFolder, ShardsFollowTheIndex) {
   const auto file = index(good);
   ASSERT_TRUE(file) << file.error().message;
   EXPECT_EQ((*file)->tensors().size(), 3u);
-  expect_has(index(good + R"(,"model.layers.0.mlp.up_proj.weight":"a.safetensors")").error().message,
-             "1 of the 2 tensors");
-  for (const char* name : {"../a.safetensors", "/a.safetensors", "x/a.safetensors", ".a.safetensors", "a.bin",
-                           "a\\u0000.safetensors"})
-    expect_has(index(good + R"(,"x.weight":")" + name + "\"").error().message, "no plain *.safetensors");
+  expect_has(
+      index(good + R"(,"model.layers.0.mlp.up_proj.weight":"a.safetensors")").error().message,
+      "1 of the 2 tensors");
+  for (const char* name : {"../a.safetensors", "/a.safetensors", "x/a.safetensors",
+                           ".a.safetensors", "a.bin", "a\\u0000.safetensors"})
+    expect_has(index(good + R"(,"x.weight":")" + name + "\"").error().message,
+               "no plain *.safetensors");
   expect_has(index(good + R"(,"x.weight":7)").error().message, "no plain *.safetensors");
-  expect_has(index(good + R"(,"x.weight":"missing.safetensors")").error().message, "missing.safetensors");
+  expect_has(index(good + R"(,"x.weight":"missing.safetensors")").error().message,
+             "missing.safetensors");
   f.dir.write("model.safetensors.index.json", "{}");
   expect_has(f.open().error().message, "no weight_map");
   f.dir.write("model.safetensors.index.json", "[]");
@@ -275,7 +302,8 @@ TEST(HfFolder, OutputFollowsTheTie) {
   f.dir.write("model.safetensors", safetensors({{"model.embed_tokens.weight", {4, 8}}}));
   expect_has(f.open().error().message, "lm_head.weight is absent");
   f.dir.write("config.json", config(R"("tie_word_embeddings":true)"));
-  f.dir.write("model.safetensors", safetensors({{"lm_head.weight", {4, 8}}, {"model.norm.weight", {8}}}));
+  f.dir.write("model.safetensors",
+              safetensors({{"lm_head.weight", {4, 8}}, {"model.norm.weight", {8}}}));
   const auto file = f.open();
   ASSERT_TRUE(file) << file.error().message;
   EXPECT_FALSE((*file)->find("output.weight"));

@@ -22,7 +22,8 @@ TEST(Metadata, ErrorsNameTheKey) {
   m.set("text", std::string("x"));
   m.set("big", uint64_t{1} << 63);
   m.set("flag", true);
-  for (const auto& error : {m.integer("absent"), m.integer("text"), m.integer("big"), m.integer("flag")})
+  for (const auto& error :
+       {m.integer("absent"), m.integer("text"), m.integer("big"), m.integer("flag")})
     EXPECT_FALSE(error);
   EXPECT_NE(m.integer("absent").error().message.find("absent"), std::string::npos);
   EXPECT_NE(m.integer("big").error().message.find("9223372036854775808"), std::string::npos);
@@ -57,7 +58,8 @@ TEST(Metadata, Arrays) {
   EXPECT_EQ(m.integers("bytes"), std::vector<int64_t>{255});
   EXPECT_EQ(m.integers("signed"), std::vector<int64_t>{-1});
   EXPECT_EQ(m.integers("flags"), (std::vector<int64_t>{1, 0}));
-  for (const char* key : {"huge", "text", "floats", "words", "absent"}) EXPECT_FALSE(m.integers(key)) << key;
+  for (const char* key : {"huge", "text", "floats", "words", "absent"})
+    EXPECT_FALSE(m.integers(key)) << key;
 }
 
 }  // namespace

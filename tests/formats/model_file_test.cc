@@ -27,7 +27,8 @@ TEST(ModelFile, OpensByContent) {
   b.data_bytes = 32;
   const auto file = ModelFile::open(dir.write("weights.bin", b.build()));
   ASSERT_TRUE(file) << file.error().message;
-  expect_error(ModelFile::open(dir.write("text.gguf", "not a model")), "neither a GGUF file nor a folder");
+  expect_error(ModelFile::open(dir.write("text.gguf", "not a model")),
+               "neither a GGUF file nor a folder");
   expect_error(ModelFile::open(dir.write("empty.gguf", "")), "neither a GGUF file nor a folder");
   expect_error(ModelFile::open(dir.path() / "absent.gguf"), "absent.gguf");
   expect_error(ModelFile::open(dir.path()), "config.json");
@@ -36,7 +37,10 @@ TEST(ModelFile, OpensByContent) {
 TEST(ModelFile, MatricesAndVectors) {
   const TempDir dir;
   GgufBuilder b;
-  b.tensor({"w", {32, 2}, 8, 0}).tensor({"v", {3}, 0, 96}).tensor({"i", {4, 2}, 26, 128}).tensor({"c", {2, 2, 2}, 0, 160});
+  b.tensor({"w", {32, 2}, 8, 0})
+      .tensor({"v", {3}, 0, 96})
+      .tensor({"i", {4, 2}, 26, 128})
+      .tensor({"c", {2, 2, 2}, 0, 160});
   b.data_bytes = 192;
   const auto opened = ModelFile::open(dir.write("m", b.build()));
   ASSERT_TRUE(opened) << opened.error().message;
@@ -89,7 +93,8 @@ struct PairFile {
   /// Writes specs as they now stand, filled with zeros, and opens the file.
   Result<std::shared_ptr<const ModelFile>> zeros() {
     PL_TRY(GgufWriter writer, GgufWriter::create(path, metadata, specs));
-    for (const TensorSpec& spec : specs) PL_CHECK(writer.write_tensor(std::vector<std::byte>(spec.bytes())));
+    for (const TensorSpec& spec : specs)
+      PL_CHECK(writer.write_tensor(std::vector<std::byte>(spec.bytes())));
     PL_CHECK(writer.commit());
     return ModelFile::open(path);
   }
@@ -132,17 +137,24 @@ TEST(PlanesPair, RefusesMalformedPairs) {
     EXPECT_TRUE((*file)->has_matrix(name));
     expect_error((*file)->matrix(name), part);
   };
-  refused("unknown format", [&](PairFile& f) { f.metadata.set(codec_key(name), std::string("bitplane k=2")); });
+  refused("unknown format",
+          [&](PairFile& f) { f.metadata.set(codec_key(name), std::string("bitplane k=2")); });
   refused("not a string", [&](PairFile& f) { f.metadata.set(codec_key(name), uint32_t{2}); });
-  refused("two integers", [&](PairFile& f) { f.metadata.set(shape_key(name), std::vector<int64_t>{3}); });
+  refused("two integers",
+          [&](PairFile& f) { f.metadata.set(shape_key(name), std::vector<int64_t>{3}); });
   refused("two integers", [&](PairFile& f) { f.metadata.set(shape_key(name), int64_t{3}); });
-  refused("out of range", [&](PairFile& f) { f.metadata.set(shape_key(name), std::vector<int64_t>{-3, 128}); });
-  refused("out of range", [&](PairFile& f) { f.metadata.set(shape_key(name), std::vector<int64_t>{INT64_MAX, 128}); });
+  refused("out of range",
+          [&](PairFile& f) { f.metadata.set(shape_key(name), std::vector<int64_t>{-3, 128}); });
+  refused("out of range", [&](PairFile& f) {
+    f.metadata.set(shape_key(name), std::vector<int64_t>{INT64_MAX, 128});
+  });
   refused("rows of", [&](PairFile& f) {
     f.metadata.set(shape_key(name), std::vector<int64_t>{int64_t{1} << 40, int64_t{1} << 40});
   });
-  refused("rows of", [&](PairFile& f) { f.metadata.set(shape_key(name), std::vector<int64_t>{4, 128}); });
-  refused("multiple", [&](PairFile& f) { f.metadata.set(shape_key(name), std::vector<int64_t>{3, 96}); });
+  refused("rows of",
+          [&](PairFile& f) { f.metadata.set(shape_key(name), std::vector<int64_t>{4, 128}); });
+  refused("multiple",
+          [&](PairFile& f) { f.metadata.set(shape_key(name), std::vector<int64_t>{3, 96}); });
   refused("planes is absent", [&](PairFile& f) { f.specs.erase(f.specs.begin()); });
   refused("coefficients", [&](PairFile& f) { f.specs.pop_back(); });
   refused("I8 with one wanted", [&](PairFile& f) { f.specs[0].type = DType::kF32; });
@@ -153,7 +165,8 @@ TEST(SplitGguf, FilesAreJoined) {
   const TempDir dir;
   const auto shard = [](uint16_t number, uint16_t count, const std::string& tensor) {
     GgufBuilder b;
-    b.entry("split.no", 2, test::Bytes().put(number).text()).entry("split.count", 2, test::Bytes().put(count).text());
+    b.entry("split.no", 2, test::Bytes().put(number).text())
+        .entry("split.count", 2, test::Bytes().put(count).text());
     b.entry("split.tensors.count", 5, test::Bytes().put<int32_t>(2).text());
     b.tensor({tensor, {8}, 0, 0});
     b.data_bytes = 32;
@@ -165,14 +178,16 @@ TEST(SplitGguf, FilesAreJoined) {
   const auto file = ModelFile::open(first);
   ASSERT_TRUE(file) << file.error().message;
   EXPECT_TRUE((*file)->find("a") && (*file)->find("b"));
-  EXPECT_EQ((*file)->file_bytes(), std::filesystem::file_size(first) + std::filesystem::file_size(second));
+  EXPECT_EQ((*file)->file_bytes(),
+            std::filesystem::file_size(first) + std::filesystem::file_size(second));
   expect_error(ModelFile::open(second), "open the first");
   dir.write("m-00002-of-00002.gguf", shard(1, 2, "a"));
   expect_error(ModelFile::open(first), "occurs in two files");
   dir.write("m-00002-of-00002.gguf", shard(0, 2, "b"));
   expect_error(ModelFile::open(first), "do not say file 2 of 2");
   expect_error(ModelFile::open(dir.write("renamed.gguf", shard(0, 2, "a"))), "open the first");
-  expect_error(ModelFile::open(dir.write("m-00001-of-65535.gguf", shard(0, 65535, "a"))), "split.count");
+  expect_error(ModelFile::open(dir.write("m-00001-of-65535.gguf", shard(0, 65535, "a"))),
+               "split.count");
 }
 
 }  // namespace

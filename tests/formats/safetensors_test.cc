@@ -31,7 +31,8 @@ TEST(Safetensors, ReadsTensors) {
       "a":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]},
       "b":{"dtype":"BF16","shape":[],"data_offsets":[24,26]},
       "c":{"dtype":"F8_E4M3","shape":[5],"data_offsets":[30,35]},
-      "none":{"dtype":"F16","shape":[0,4],"data_offsets":[26,26]}}   )", 35);
+      "none":{"dtype":"F16","shape":[0,4],"data_offsets":[26,26]}}   )",
+                                 35);
   const auto tensors = parse_safetensors(as_bytes(bytes));
   ASSERT_TRUE(tensors) << tensors.error().message;
   ASSERT_EQ(tensors->size(), 4u);
@@ -62,25 +63,35 @@ TEST(Safetensors, RefusesBadEntries) {
   expect_has(refusal(file("{\"\":{" + good + "}}", 8)), "a tensor name of 0 bytes");
   expect_has(refusal(file("{\"a\\u0000b\":{" + good + "}}", 8)), "a tensor name of 3 bytes");
   expect_has(refusal(file(R"({"a":7})", 8)), "dtype, shape and data_offsets wanted");
-  expect_has(refusal(file(entry(R"("dtype":"F32","shape":[2])"), 8)), "dtype, shape and data_offsets wanted");
+  expect_has(refusal(file(entry(R"("dtype":"F32","shape":[2])"), 8)),
+             "dtype, shape and data_offsets wanted");
   for (const char* shape : {"[-1]", "[1.5]", "[\"2\"]", "2", "[9223372036854775808]", "[1e3]",
                             "[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,2]"})
-    expect_has(refusal(file(entry(R"("dtype":"F32","shape":)" + std::string(shape) + R"(,"data_offsets":[0,8])"), 8)),
+    expect_has(refusal(file(entry(R"("dtype":"F32","shape":)" + std::string(shape) +
+                                  R"(,"data_offsets":[0,8])"),
+                            8)),
                "a shape of");
   for (const char* range : {"[0]", "[0,8,9]", "[8,0]", "[-8,0]", "[0,\"8\"]", "{}"})
-    expect_has(refusal(file(entry(R"("dtype":"F32","shape":[2],"data_offsets":)" + std::string(range)), 8)),
+    expect_has(refusal(file(
+                   entry(R"("dtype":"F32","shape":[2],"data_offsets":)" + std::string(range)), 8)),
                "[begin, end] wanted");
-  expect_has(refusal(file(entry(R"("dtype":"F32","shape":[2],"data_offsets":[8,16])"), 8)), "data end at 16");
-  expect_has(refusal(file(entry(R"("dtype":"F32","shape":[3],"data_offsets":[0,8])"), 8)), "want 12");
-  expect_has(refusal(file(entry(R"("dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,8])"), 8)),
-             "too many elements");
-  expect_has(refusal(file(entry(R"("dtype":"F64","shape":[2305843009213693952],"data_offsets":[0,8])"), 8)),
+  expect_has(refusal(file(entry(R"("dtype":"F32","shape":[2],"data_offsets":[8,16])"), 8)),
+             "data end at 16");
+  expect_has(refusal(file(entry(R"("dtype":"F32","shape":[3],"data_offsets":[0,8])"), 8)),
+             "want 12");
+  expect_has(
+      refusal(
+          file(entry(R"("dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,8])"), 8)),
+      "too many elements");
+  expect_has(refusal(file(
+                 entry(R"("dtype":"F64","shape":[2305843009213693952],"data_offsets":[0,8])"), 8)),
              "too many elements");
 }
 
 TEST(Safetensors, RefusesEveryTruncation) {
   const std::string bytes = file(entry(R"("dtype":"F32","shape":[2],"data_offsets":[0,8])"), 8);
-  for (size_t n = 0; n < bytes.size(); ++n) EXPECT_FALSE(parse_safetensors(as_bytes(bytes.substr(0, n)))) << n;
+  for (size_t n = 0; n < bytes.size(); ++n)
+    EXPECT_FALSE(parse_safetensors(as_bytes(bytes.substr(0, n)))) << n;
 }
 
 }  // namespace

@@ -21,7 +21,8 @@ void use(const PackedMatrix& w) {
   if (w.cols > 1 << 16) return;
   const size_t padded = static_cast<size_t>(padded_cols(w.cols));
   const auto planes = static_cast<size_t>(w.codec->planes());
-  std::vector<float> row(static_cast<size_t>(w.cols)), scale(planes * padded / 16), offset(padded / 16);
+  std::vector<float> row(static_cast<size_t>(w.cols)), scale(planes * padded / 16),
+      offset(padded / 16);
   std::vector<uint8_t> code(planes * padded);
   for (const int64_t r : {int64_t{0}, w.rows - 1}) {
     w.codec->decode_row(w, r, row.data());

@@ -1,4 +1,5 @@
-// Any bytes as a safetensors file; also with a right length in front, so that the header is reached quickly.
+// Any bytes as a safetensors file; also with a right length in front, so that the header is reached
+// quickly.
 #include "formats/safetensors.h"
 
 #include <cstring>
