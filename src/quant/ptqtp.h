@@ -6,10 +6,12 @@
 
 namespace planeloom {
 
-/// The nine pairs (t1, t2) in the order that decides ties: zero, then the sparser, then the second plane first. The two
-/// planes start equal, so ties occur, and the order must be the same everywhere.
-inline constexpr float kTritCandidates[9][2] = {{0, 0},  {0, 1},  {0, -1}, {1, 0},  {-1, 0},
-                                                {1, -1}, {-1, 1}, {1, 1},  {-1, -1}};
+/// The nine pairs (t1, t2) in the order that decides ties: zero first, then the sparser, then by (t1, t2) rising.
+/// The planes start equal, so the first search ties (1, 0) with (0, 1) everywhere, and the order decides where a group
+/// ends. By this one a negative weight goes to plane 1 and a positive one to plane 2. An order blind to the sign sends
+/// half of all Gaussian groups to a worse solution (ratio near 2.9 instead of 1.5, error 0.1685 instead of 0.1656).
+inline constexpr float kTritCandidates[9][2] = {{0, 0},   {-1, 0}, {0, -1}, {0, 1}, {1, 0},
+                                                {-1, -1}, {-1, 1}, {1, -1}, {1, 1}};
 
 /// Where the alternation ended, per row.
 struct TritFit {
