@@ -1,0 +1,163 @@
+#include "common.h"
+
+#include <sys/resource.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cctype>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "base/file.h"
+#include "base/progress.h"
+
+namespace planeloom {
+
+namespace fs = std::filesystem;
+
+GlobalOptions& global_options() {
+  static GlobalOptions options;
+  return options;
+}
+
+Result<std::unique_ptr<AppContext>> AppContext::create() {
+  PL_TRY(Isa isa, default_isa());
+  if (const std::string& wanted = global_options().isa; !wanted.empty()) {
+    PL_TRY(isa, parse_isa(wanted));
+    const std::vector<Isa> isas = supported_isas();
+    if (std::find(isas.begin(), isas.end(), isa) == isas.end())
+      return fail("[isa] this CPU cannot run {}; `planeloom --isa list` names what it can", wanted);
+  }
+  return std::unique_ptr<AppContext>(new AppContext(global_options().threads, kernels_for(isa)));
+}
+
+void on_run(CLI::App* command, std::function<Status()> body) {
+  command->callback([body = std::move(body)] {
+    const Status status = body();
+    if (status) return;
+    std::fflush(stdout);
+    print_error(status.error().message);
+    throw CLI::RuntimeError(interrupted() ? kExitInterrupted : kExitFailure);
+  });
+}
+
+void set_examples(CLI::App* command, std::string_view lines) {
+  std::string text = "Example:\n";
+  for (size_t begin = 0; begin < lines.size();) {
+    const size_t end = std::min(lines.find('\n', begin), lines.size());
+    text += "  " + std::string(lines.substr(begin, end - begin)) + "\n";
+    begin = end + 1;
+  }
+  text.pop_back();
+  command->footer(text);
+}
+
+fs::path models_dir() { return cache_dir() / "models"; }
+
+namespace {
+
+/// Names that resolve_model() would find in the cache.
+std::vector<std::string> cached_models() {
+  std::vector<std::string> names;
+  std::error_code error;
+  for (fs::directory_iterator it(models_dir(), error), end; !error && it != end;
+       it.increment(error)) {
+    const bool model = it->path().extension() == ".gguf" || it->is_directory(error);
+    if (model) names.push_back(it->path().stem().string());
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+std::string lower(std::string_view text) {
+  std::string out(text);
+  for (char& c : out) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return out;
+}
+
+/// Edits (insert, delete, replace, swap of neighbours) that turn `a` into `b`.
+size_t edit_distance(const std::string& a, const std::string& b) {
+  std::vector<std::vector<size_t>> d(a.size() + 1, std::vector<size_t>(b.size() + 1));
+  for (size_t i = 0; i <= a.size(); ++i) d[i][0] = i;
+  for (size_t j = 0; j <= b.size(); ++j) d[0][j] = j;
+  for (size_t i = 1; i <= a.size(); ++i)
+    for (size_t j = 1; j <= b.size(); ++j) {
+      const size_t replace = d[i - 1][j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1);
+      d[i][j] = std::min({d[i - 1][j] + 1, d[i][j - 1] + 1, replace});
+      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+        d[i][j] = std::min(d[i][j], d[i - 2][j - 2] + 1);
+    }
+  return d[a.size()][b.size()];
+}
+
+}  // namespace
+
+std::string nearest(std::string_view word, const std::vector<std::string>& known) {
+  constexpr size_t kLongest = 100;
+  const std::string wanted = lower(word.substr(0, kLongest));
+  std::string best;
+  size_t best_distance = wanted.size() / 3 + 2;  // farther than this is another word
+  for (const std::string& name : known) {
+    const std::string candidate = lower(std::string_view(name).substr(0, kLongest));
+    // Half a name is as good as a misspelt one: "smollm2" for "smollm2-135m-instruct".
+    const bool part = wanted.size() >= 3 && candidate.find(wanted) != std::string::npos;
+    const size_t distance = part ? 1 : edit_distance(wanted, candidate);
+    if (distance >= best_distance || distance >= std::max(wanted.size(), candidate.size()))
+      continue;
+    best_distance = distance;
+    best = name;
+  }
+  return best;
+}
+
+Result<fs::path> resolve_model(const std::string& name) {
+  std::error_code error;
+  if (name.empty()) return fail("[model] no name given");
+  if (fs::exists(name, error)) return fs::path(name);
+  const fs::path path(name);
+  const bool looks_like_path = path.has_parent_path();
+  if (!looks_like_path)
+    for (const char* suffix : {"", ".gguf"})
+      if (fs::path cached = models_dir() / (name + suffix); fs::exists(cached, error))
+        return cached;
+  if (looks_like_path || path.extension() == ".gguf")
+    return fail("[model] {}: no such file or folder", name);
+  const std::string near = nearest(name, cached_models());
+  if (!near.empty()) return fail("[model] '{}' is not here; did you mean '{}'?", name, near);
+  return fail("[model] '{}' is neither a file nor a pulled model; try `planeloom pull {}`", name,
+              name);
+}
+
+void print_error(std::string_view message) {
+  fmt::print(stderr, "planeloom: {}\n", message);
+}
+
+void print_json(const nlohmann::ordered_json& object) {
+  const auto replace = nlohmann::ordered_json::error_handler_t::replace;
+  const std::string text = object.dump(2, ' ', false, replace) + "\n";
+  std::fwrite(text.data(), 1, text.size(), stdout);
+  std::fflush(stdout);
+}
+
+uint64_t peak_rss_bytes() {
+  struct rusage usage {};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<uint64_t>(usage.ru_maxrss) * 1024;  // Linux reports KiB
+}
+
+std::string human_bytes(uint64_t bytes) {
+  const auto b = static_cast<double>(bytes);
+  if (bytes < 1000) return fmt::format("{} B", bytes);
+  if (bytes < 1000000) return fmt::format("{:.1f} kB", b / 1e3);
+  if (bytes < 1000000000) return fmt::format("{:.1f} MB", b / 1e6);
+  return fmt::format("{:.2f} GB", b / 1e9);
+}
+
+std::string grouped(int64_t value) {
+  std::string digits = std::to_string(value);
+  for (int64_t at = static_cast<int64_t>(digits.size()) - 3; at > (value < 0 ? 1 : 0); at -= 3)
+    digits.insert(static_cast<size_t>(at), ",");
+  return digits;
+}
+
+}  // namespace planeloom

@@ -1,0 +1,74 @@
+// What every subcommand shares: global options, threads and kernels, names of models, printing.
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "kernels/compute.h"
+
+namespace CLI {
+class App;
+}
+
+namespace planeloom {
+
+/// Exit codes. A usage error is one that `--help` would have prevented.
+inline constexpr int kExitFailure = 1, kExitUsage = 2, kExitInterrupted = 130;
+
+/// Options that stand before or after the subcommand's name.
+struct GlobalOptions {
+  int threads = 0;  // 0: every CPU that this process may use
+  std::string isa;  // empty: PLANELOOM_ISA, else the best
+};
+GlobalOptions& global_options();
+
+/// The threads and the kernels that -t and --isa ask for.
+class AppContext {
+ public:
+  static Result<std::unique_ptr<AppContext>> create();
+  Compute compute() { return {&pool_, kernels_}; }
+  int threads() const { return pool_.size(); }
+  std::string_view isa() const { return isa_name(kernels_->isa); }
+
+ private:
+  AppContext(int threads, const Kernels& kernels) : pool_(threads), kernels_(&kernels) {}
+  ThreadPool pool_;
+  const Kernels* kernels_;
+};
+
+/// Runs `body` when the command is chosen. Its error is printed on stderr and the process ends with
+/// kExitFailure, or with kExitInterrupted when Ctrl-C was the cause.
+void on_run(CLI::App* command, std::function<Status()> body);
+
+/// The text under a command's options: one or more complete example lines.
+void set_examples(CLI::App* command, std::string_view lines);
+
+/// A path that exists, else a model in the cache (models/NAME or models/NAME.gguf); the error says
+/// which near name exists, or how to pull it.
+Result<std::filesystem::path> resolve_model(const std::string& name);
+
+/// The folder that `pull` fills.
+std::filesystem::path models_dir();
+
+/// The known word that `word` is probably meant to be; empty when none is near.
+std::string nearest(std::string_view word, const std::vector<std::string>& known);
+
+/// "planeloom: MESSAGE" on stderr.
+void print_error(std::string_view message);
+/// One object on stdout, indented; bytes that are not UTF-8 become U+FFFD.
+void print_json(const nlohmann::ordered_json& object);
+
+/// The most memory that this process has held, mapped files included.
+uint64_t peak_rss_bytes();
+
+/// "98.4 MB", decimal units; "12,345,678".
+std::string human_bytes(uint64_t bytes);
+std::string grouped(int64_t value);
+
+}  // namespace planeloom
