@@ -12,8 +12,11 @@
 
 namespace planeloom {
 
+inline constexpr float kSmallestActivation = 1e-30f;
+
 /// One token's activations in the int8 form that PlaneRow weights meet. P = padded_cols(cols).
-/// Groups of 16 columns share a scale max|x| / 127; codes are rounded to nearest even.
+/// Groups of 16 columns share a scale max|x| / 127; codes are rounded to nearest even. All codes of a group are 0 when
+/// max|x| <= kSmallestActivation (its scale's inverse could overflow); an infinite or NaN x has code 0.
 struct Int8Row {
   const int8_t* code;       // (P), padding is 0
   const float* lane_scale;  // (P / 64, 16): the scale of the four columns that a lane sums

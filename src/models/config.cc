@@ -22,6 +22,11 @@ Status check(const Config& c) {
   if (!(c.norm_eps >= 0 && c.norm_eps < 1)) return fail("[config] norm epsilon {} is not in [0, 1)", c.norm_eps);
   if (!std::isfinite(c.attention_scale) || c.attention_scale <= 0)
     return fail("[config] attention scale {} is not positive", c.attention_scale);
+  for (float cap : {c.attention_softcap, c.final_softcap})
+    if (!(cap >= 0) || !std::isfinite(cap)) return fail("[config] logit softcapping {} is not in [0, infinity)", cap);
+  for (const RopeTable* rope : {&c.rope, &c.rope_local})
+    for (float f : rope->frequency)
+      if (!std::isfinite(f)) return fail("[config] a rope frequency is {}", f);
   return {};
 }
 
@@ -49,7 +54,7 @@ void scale_yarn(RopeTable& rope, double base, double factor, double original, do
     const double f = rope.frequency[i];
     rope.frequency[i] = static_cast<float>(f / factor * ramp + f * (1 - ramp));
   }
-  rope.magnitude = static_cast<float>(1.0 + 0.1 * std::log(factor));
+  rope.magnitude = factor > 1 ? static_cast<float>(1.0 + 0.1 * std::log(factor)) : 1.0f;
 }
 
 }  // namespace
@@ -90,8 +95,10 @@ Result<RopeTable> read_rope(const Metadata& metadata, std::string_view architect
   }
   if (type == "yarn") {
     if (!(base > 1 && original > 0)) return fail("[config] yarn rope scaling: bad base or original length");
-    scale_yarn(rope, base, factor, original, metadata.number_or(a + "yarn_beta_fast", 32.0),
-               metadata.number_or(a + "yarn_beta_slow", 1.0));
+    const double fast = metadata.number_or(a + "yarn_beta_fast", 32.0);
+    const double slow = metadata.number_or(a + "yarn_beta_slow", 1.0);
+    if (!(fast > 0 && slow > 0)) return fail("[config] yarn rope scaling: betas {} and {} are not positive", fast, slow);
+    scale_yarn(rope, base, factor, original, fast, slow);
     return rope;
   }
   return fail("[config] rope scaling '{}' is not known; known: none, linear, llama3, yarn", type);

@@ -22,14 +22,14 @@ Result<Config> read(const Metadata& metadata) {
   c.window = metadata.integer_or("gemma3.attention.sliding_window", 0);
   if (c.window < 0) return fail("[config] gemma3.attention.sliding_window = {}", c.window);
   const double local_base = metadata.number_or("gemma3.rope.freq_base_swa", 10000.0);
-  if (!(local_base >= 1)) return fail("[config] gemma3.rope.freq_base_swa = {}", local_base);
+  if (!(local_base >= 1) || !std::isfinite(local_base)) return fail("[config] gemma3.rope.freq_base_swa = {}", local_base);
   c.rope_local = plain_rope(static_cast<int64_t>(2 * c.rope.frequency.size()), local_base);
   const auto pattern = metadata.integers("gemma3.attention.sliding_window_pattern");
   const int64_t every = metadata.integer_or("gemma3.attention.sliding_window_pattern", 6);
+  if (pattern && static_cast<int64_t>(pattern->size()) != c.layers)
+    return fail("[config] gemma3.attention.sliding_window_pattern: {} entries for {} layers", pattern->size(), c.layers);
   for (int64_t l = 0; l < c.layers; ++l) {
-    const bool local = pattern && l < static_cast<int64_t>(pattern->size())
-                           ? (*pattern)[static_cast<size_t>(l)] != 0
-                           : every > 0 && (l + 1) % every != 0;
+    const bool local = pattern ? (*pattern)[static_cast<size_t>(l)] != 0 : every > 0 && (l + 1) % every != 0;
     c.local[static_cast<size_t>(l)] = local && c.window > 0;
   }
   return c;

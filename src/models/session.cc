@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <new>
 
 namespace planeloom {
 namespace {
 
 constexpr int64_t kBatch = 512;    // tokens per pass; longer inputs are cut, which changes no result
+constexpr int64_t kMaxContext = int64_t{1} << 24, kMaxCache = int64_t{1} << 40;
 constexpr int64_t kLogitRows = 32; // logits held at once: 32 x 262144 floats are 32 MiB for Gemma
 
 }  // namespace
@@ -18,13 +20,16 @@ int64_t cache_bytes(const Config& c, int64_t context, CacheType type) {
 
 Result<std::unique_ptr<Session>> Session::create(const Model& model, Compute compute, const SessionOptions& options) {
   const int64_t context = options.context > 0 ? options.context : std::min<int64_t>(model.config.context, 4096);
+  if (context > kMaxContext) return fail("[session] a context of {}, at most {} wanted", context, kMaxContext);
   const int64_t bytes = cache_bytes(model.config, context, options.cache);
-  if (context > (int64_t{1} << 24) || bytes > (int64_t{1} << 40))
-    return fail("[session] a context of {} needs {} bytes of cache", context, bytes);
+  if (bytes > kMaxCache) return fail("[session] a context of {} needs {} bytes of cache", context, bytes);
   SessionOptions sized = options;
   sized.context = context;
-  std::unique_ptr<Session> session(new Session(model, compute, sized));
-  return session;
+  try {
+    return std::unique_ptr<Session>(new Session(model, compute, sized));
+  } catch (const std::bad_alloc&) {
+    return fail("[session] no memory for {} bytes of cache, context {}", bytes, context);
+  }
 }
 
 Session::Session(const Model& model, Compute compute, const SessionOptions& options)
@@ -71,21 +76,28 @@ Status Session::embed(std::span<const int32_t> tokens, float* hidden) {
   return {};
 }
 
-void Session::logits(const float* hidden, int64_t tokens, float* out) {
+bool Session::logits(const float* hidden, int64_t tokens, float* out) {
   const Config& c = model_.config;
   reserve(tokens);
   norm_rows(hidden, model_.output_norm, tokens, normed_.data());
   input_.set(normed_.data(), c.width, tokens, c.width);
-  if (hooks_) hooks_->before_linear(c.layers, Linear::kHead, {normed_.data(), tokens, c.width});
+  if (hooks_ && hooks_->before_linear(c.layers, Linear::kHead, {normed_.data(), tokens, c.width}) == Hooks::Flow::kStop)
+    return false;
   linear(compute_, model_.head, {}, input_, mode_, scratch_, out, model_.head.rows);
   if (c.final_softcap > 0)
     for (int64_t i = 0; i < tokens * model_.vocab(); ++i) out[i] = c.final_softcap * std::tanh(out[i] / c.final_softcap);
   if (hooks_) hooks_->at_logits({out, tokens, model_.vocab()});
+  return true;
 }
 
 Status Session::forward(std::span<const int32_t> tokens, int64_t logits_from, LogitsSink sink) {
   const Config& c = model_.config;
   const auto total = static_cast<int64_t>(tokens.size());
+  const int64_t start = position_;
+  const auto stopped = [&]() -> Status {
+    position_ = start;
+    return {};
+  };
   if (position_ + total > context_)
     return fail("[session] {} tokens after {} do not fit a context of {}", total, position_, context_);
   for (int32_t token : tokens)
@@ -95,12 +107,12 @@ Status Session::forward(std::span<const int32_t> tokens, int64_t logits_from, Lo
     reserve(n);
     PL_CHECK(embed(tokens.subspan(static_cast<size_t>(begin), static_cast<size_t>(n)), hidden_.data()));
     for (int64_t layer = 0; layer < c.layers; ++layer)
-      if (!run_layer(layer, hidden_.data(), n, position_)) return {};
+      if (!run_layer(layer, hidden_.data(), n, position_)) return stopped();
     position_ += n;
     for (int64_t t = std::max<int64_t>(0, logits_from - begin); t < n; t += kLogitRows) {
       const int64_t rows = std::min(kLogitRows, n - t);
       logits_.resize(std::max(logits_.size(), static_cast<size_t>(rows * model_.vocab())));
-      logits(hidden_.data() + t * c.width, rows, logits_.data());
+      if (!logits(hidden_.data() + t * c.width, rows, logits_.data())) return stopped();
       sink(begin + t, rows, logits_.data());
     }
   }
@@ -113,6 +125,7 @@ Result<std::span<const float>> Session::decode(std::span<const int32_t> tokens) 
   PL_CHECK(forward(tokens, static_cast<int64_t>(tokens.size()) - 1, [&](int64_t, int64_t, const float* logits) {
     last = {logits, static_cast<size_t>(model_.vocab())};
   }));
+  if (last.empty()) return fail("[session] a hook stopped the pass before its logits");
   return last;
 }
 

@@ -1,4 +1,5 @@
 #pragma once
+#include <algorithm>
 #include <memory>
 #include <span>
 #include <vector>
@@ -25,15 +26,16 @@ class Session {
   using LogitsSink = FunctionRef<void(int64_t first, int64_t n, const float* logits)>;
 
   /// Reads tokens at positions position().. and hands the logits of tokens from `logits_from` on to the sink.
-  /// Fails when a token is outside the vocabulary or the context is full; nothing is kept then.
+  /// Fails when a token is outside the vocabulary or the context is full; nothing is kept then. When a hook stops the
+  /// pass it succeeds without (further) logits, and nothing is kept either.
   Status forward(std::span<const int32_t> tokens, int64_t logits_from, LogitsSink sink);
-  /// The same, returning the last token's logits: (vocab), valid until the next call.
+  /// The same, returning the last token's logits: (vocab), valid until the next call. An error when a hook stopped it.
   Result<std::span<const float>> decode(std::span<const int32_t> tokens);
 
   int64_t position() const { return position_; }
   int64_t context() const { return context_; }
   /// Forgets everything from `position` on.
-  void truncate(int64_t position) { position_ = std::min(position_, position); }
+  void truncate(int64_t position) { position_ = std::max<int64_t>(0, std::min(position_, position)); }
   /// Listener for the next passes; null for none. Not owned.
   void set_hooks(Hooks* hooks) { hooks_ = hooks; }
 
@@ -41,8 +43,8 @@ class Session {
   Status embed(std::span<const int32_t> tokens, float* hidden);
   /// Runs one block on tokens at positions past.. ; false when a hook stopped it (hidden is then as before).
   bool run_layer(int64_t layer, float* hidden, int64_t tokens, int64_t past);
-  /// Final norm and head of `tokens` rows of hidden. logits: (tokens, vocab).
-  void logits(const float* hidden, int64_t tokens, float* out);
+  /// Final norm and head of `tokens` rows of hidden. logits: (tokens, vocab). False when a hook stopped it.
+  bool logits(const float* hidden, int64_t tokens, float* out);
 
  private:
   Session(const Model& model, Compute compute, const SessionOptions& options);

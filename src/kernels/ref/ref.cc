@@ -61,10 +61,11 @@ void quantize_int8(const float* x, int64_t cols, int8_t* code, float* lane_scale
   for (int64_t begin = 0; begin < padded; begin += kScaleGroup) {
     float biggest = 0;
     for (int64_t i = begin; i < begin + kScaleGroup && i < cols; ++i) biggest = std::max(biggest, std::fabs(x[i]));
-    const float scale = biggest / 127.0f, inverse = biggest > 0 ? 127.0f / biggest : 0.0f;
+    const float scale = biggest / 127.0f, inverse = biggest > kSmallestActivation ? 127.0f / biggest : 0.0f;
     int32_t total = 0;
     for (int64_t i = begin; i < begin + kScaleGroup; ++i) {
-      const int32_t q = i < cols ? static_cast<int32_t>(std::nearbyint(x[i] * inverse)) : 0;
+      const float rounded = i < cols ? std::nearbyint(x[i] * inverse) : 0.0f;
+      const int32_t q = std::fabs(rounded) <= 127.0f ? static_cast<int32_t>(rounded) : 0;  // NaN and infinity: 0
       code[i] = static_cast<int8_t>(q);
       total += q;
     }

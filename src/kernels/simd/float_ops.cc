@@ -262,10 +262,12 @@ void quantize_int8(const float* x, int64_t cols, int8_t* code, float* lane_scale
     auto top = hn::Zero(d);
     for (int p = 0; p < kParts; ++p) top = hn::Max(top, hn::Abs(v.part[p]));
     const float biggest = hn::GetLane(hn::MaxOfLanes(d, top));
-    const float scale = biggest / 127.0f, inverse = biggest > 0 ? 127.0f / biggest : 0.0f;
+    const float scale = biggest / 127.0f, inverse = biggest > kSmallestActivation ? 127.0f / biggest : 0.0f;
     auto total = hn::Zero(di);
     for (int p = 0; p < kParts; ++p) {
-      const auto q = hn::ConvertTo(di, hn::Round(hn::Mul(v.part[p], hn::Set(d, inverse))));
+      const auto rounded = hn::Round(hn::Mul(v.part[p], hn::Set(d, inverse)));
+      const auto sound = hn::Le(hn::Abs(rounded), hn::Set(d, 127.0f));  // false for NaN
+      const auto q = hn::ConvertTo(di, hn::IfThenElseZero(sound, rounded));
       total = hn::Add(total, q);
       hn::StoreU(hn::DemoteTo(d8, q), d8, code + begin + p * kWidth);
     }
