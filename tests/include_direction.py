@@ -19,6 +19,8 @@ def violations(root: pathlib.Path):
             if not match:
                 continue
             target = match.group(1)
+            if target == "hwy":  # Highway wants its headers in quotes
+                continue
             if target not in ROOMS or ROOMS.index(target) > ROOMS.index(room):
                 yield f"{path}:{number}: room '{room}' may not include '{target}'"
 
