@@ -135,19 +135,19 @@ void Tokenizer::encode_byte_level(std::string_view text, std::vector<int32_t>& i
         continue;
       }
     }
-    std::vector<BpeSymbol> symbols(piece.size());
-    for (size_t i = 0; i < piece.size(); ++i)
-      symbols[i] = {static_cast<int32_t>(i), 1, byte_token_[static_cast<uint8_t>(piece[i])]};
+    std::vector<BpeSymbol> symbols;
+    symbols.reserve(piece.size());
+    for (size_t i = 0; i < piece.size(); ++i) {  // a byte without a token is gone before merging, as in `tokenizers`
+      const int32_t id = byte_token_[static_cast<uint8_t>(piece[i])];
+      if (id >= 0 || unknown_) symbols.push_back({static_cast<int32_t>(i), 1, id});
+    }
     bpe_merge(symbols, [&](const BpeSymbol& a, const BpeSymbol& b) -> BpeMerge {
       if (a.id < 0 || b.id < 0) return {};
       const auto it = merges_.find(static_cast<uint64_t>(static_cast<uint32_t>(a.id)) << 32 | static_cast<uint32_t>(b.id));
       if (it == merges_.end()) return {};
       return {true, static_cast<double>(it->second.rank), it->second.id};
     });
-    for (const BpeSymbol& s : symbols) {
-      if (s.id >= 0) ids.push_back(s.id);
-      else if (unknown_) ids.push_back(*unknown_);
-    }
+    for (const BpeSymbol& s : symbols) ids.push_back(s.id >= 0 ? s.id : *unknown_);
   }
 }
 
