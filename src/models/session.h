@@ -32,6 +32,7 @@ class Session {
   /// The same, returning the last token's logits: (vocab), valid until the next call. An error when a hook stopped it.
   Result<std::span<const float>> decode(std::span<const int32_t> tokens);
 
+  const Model& model() const { return model_; }
   int64_t position() const { return position_; }
   int64_t context() const { return context_; }
   /// Forgets everything from `position` on.
