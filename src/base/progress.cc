@@ -71,4 +71,6 @@ void install_interrupt_handler() {
 
 bool interrupted() { return interrupts > 0; }
 
+void clear_interrupt() { interrupts = 0; }
+
 }  // namespace planeloom

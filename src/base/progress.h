@@ -35,5 +35,7 @@ class TerminalProgress : public Progress {
 /// Ctrl-C: install once in main; long loops ask interrupted() and stop at the next safe point.
 void install_interrupt_handler();
 bool interrupted();
+/// An interactive loop has dealt with the interrupt and goes on.
+void clear_interrupt();
 
 }  // namespace planeloom
