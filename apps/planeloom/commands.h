@@ -1,4 +1,5 @@
-// One file per subcommand: add_NAME registers the command, its options and what runs (common.h on_run).
+// One file per subcommand: add_NAME registers the command, its options and what runs (common.h
+// on_run).
 #pragma once
 
 namespace CLI {

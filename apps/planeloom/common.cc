@@ -128,9 +128,7 @@ Result<fs::path> resolve_model(const std::string& name) {
               name);
 }
 
-void print_error(std::string_view message) {
-  fmt::print(stderr, "planeloom: {}\n", message);
-}
+void print_error(std::string_view message) { fmt::print(stderr, "planeloom: {}\n", message); }
 
 void print_json(const nlohmann::ordered_json& object) {
   const auto replace = nlohmann::ordered_json::error_handler_t::replace;
@@ -140,7 +138,7 @@ void print_json(const nlohmann::ordered_json& object) {
 }
 
 uint64_t peak_rss_bytes() {
-  struct rusage usage {};
+  struct rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
   return static_cast<uint64_t>(usage.ru_maxrss) * 1024;  // Linux reports KiB
 }

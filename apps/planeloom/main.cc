@@ -21,7 +21,8 @@ void list_isas() {
 
 void add_globals(CLI::App& app) {
   GlobalOptions& options = global_options();
-  app.add_option("-t,--threads", options.threads, "Threads (default: the CPUs this process may use)")
+  app.add_option("-t,--threads", options.threads,
+                 "Threads (default: the CPUs this process may use)")
       ->check(CLI::Range(1, 1024))
       ->type_name("N");
   app.add_option_function<std::string>(

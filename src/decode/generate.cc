@@ -50,17 +50,20 @@ class Generation {
     if (ready) PL_CHECK(decode());
     finish_text();
     const double passes = stats_.decode_tokens_per_second;
-    stats_.read_gb_per_second = passes * static_cast<double>(bytes_per_token(session_.model())) / 1e9;
-    if (!logits_.empty()) stats_.logits_hash = fmt::format("{:016x}", fnv1a(std::as_bytes(logits_)));
+    stats_.read_gb_per_second =
+        passes * static_cast<double>(bytes_per_token(session_.model())) / 1e9;
+    if (!logits_.empty())
+      stats_.logits_hash = fmt::format("{:016x}", fnv1a(std::as_bytes(logits_)));
     return std::move(stats_);
   }
 
  private:
-  /// Penalties see the prompt. Its last tokens tell the detokenizer that it is not at the start of a
-  /// text, where SentencePiece's first space would be dropped.
+  /// Penalties see the prompt. Its last tokens tell the detokenizer that it is not at the start of
+  /// a text, where SentencePiece's first space would be dropped.
   void prepare(std::span<const int32_t> prompt) {
     for (const int32_t token : prompt) sampler_.accept(token);
-    for (const int32_t token : prompt.last(std::min<size_t>(prompt.size(), 4))) detokenizer_.push(token);
+    for (const int32_t token : prompt.last(std::min<size_t>(prompt.size(), 4)))
+      detokenizer_.push(token);
   }
 
   /// False when it was interrupted.
@@ -157,10 +160,14 @@ class Generation {
 
 std::string_view finish_name(FinishReason reason) {
   switch (reason) {
-    case FinishReason::kStop: return "stop";
-    case FinishReason::kLength: return "length";
-    case FinishReason::kContext: return "context";
-    case FinishReason::kInterrupted: return "interrupted";
+    case FinishReason::kStop:
+      return "stop";
+    case FinishReason::kLength:
+      return "length";
+    case FinishReason::kContext:
+      return "context";
+    case FinishReason::kInterrupted:
+      return "interrupted";
   }
   return "?";
 }
@@ -172,8 +179,8 @@ Result<GenerationStats> generate(Session& session, const Tokenizer& tokenizer,
   PL_TRY(StopMatcher stop, StopMatcher::create(options.stops));
   const auto size = static_cast<int64_t>(prompt.size());
   if (size <= session.position())
-    return fail("[generate] a prompt of {} tokens, wanted more than the {} that are read already", size,
-                session.position());
+    return fail("[generate] a prompt of {} tokens, wanted more than the {} that are read already",
+                size, session.position());
   if (size > session.context())
     return fail("[generate] a prompt of {} tokens does not fit a context of {}", size,
                 session.context());

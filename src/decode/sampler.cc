@@ -23,7 +23,8 @@ double weight(float logit, float top) {
 }  // namespace
 
 Status check(const SamplerOptions& o) {
-  if (!std::isfinite(o.temperature)) return fail("[sampler] temperature {}: not a number", o.temperature);
+  if (!std::isfinite(o.temperature))
+    return fail("[sampler] temperature {}: not a number", o.temperature);
   if (std::isnan(o.top_p) || o.top_p < 0) return fail("[sampler] top-p {}: wanted 0 to 1", o.top_p);
   if (std::isnan(o.min_p) || o.min_p > 1) return fail("[sampler] min-p {}: wanted 0 to 1", o.min_p);
   if (!std::isfinite(o.repeat_penalty) || o.repeat_penalty <= 0)
@@ -59,8 +60,10 @@ void Sampler::accept(int32_t token) {
   if (!penalties_ || token < 0 || static_cast<size_t>(token) >= counts_.size()) return;
   ++counts_[static_cast<size_t>(token)];
   if (recent_.empty()) return;  // all tokens count
-  if (held_ == recent_.size()) --counts_[static_cast<size_t>(recent_[next_])];
-  else ++held_;
+  if (held_ == recent_.size())
+    --counts_[static_cast<size_t>(recent_[next_])];
+  else
+    ++held_;
   recent_[next_] = token;
   next_ = (next_ + 1) % recent_.size();
 }
@@ -75,7 +78,8 @@ void Sampler::penalise(std::span<const float> logits) {
     if (logit == kImpossible) continue;
     if (penalties_ && counts_[i] > 0) {
       logit = logit > 0 ? logit / options_.repeat_penalty : logit * options_.repeat_penalty;
-      logit -= static_cast<float>(counts_[i]) * options_.frequency_penalty + options_.presence_penalty;
+      logit -=
+          static_cast<float>(counts_[i]) * options_.frequency_penalty + options_.presence_penalty;
     }
     if (!std::isnan(logit)) candidates_.push_back({logit, static_cast<int32_t>(i), 0});
   }
@@ -119,7 +123,8 @@ void Sampler::keep_min_p() {
   if (options_.min_p <= 0) return;
   sort_prefix(1);
   const float top = candidates_[0].logit;
-  std::erase_if(candidates_, [&](const Candidate& c) { return weight(c.logit, top) < options_.min_p; });
+  std::erase_if(candidates_,
+                [&](const Candidate& c) { return weight(c.logit, top) < options_.min_p; });
   sorted_ = std::min(sorted_, candidates_.size());
 }
 
@@ -128,7 +133,8 @@ int32_t Sampler::draw() {
   const double top = candidates_[0].logit, heat = options_.temperature;
   double total = 0;
   for (Candidate& c : candidates_) {
-    const double below = static_cast<double>(c.logit) == top ? 0 : static_cast<double>(c.logit) - top;
+    const double below =
+        static_cast<double>(c.logit) == top ? 0 : static_cast<double>(c.logit) - top;
     c.probability = static_cast<float>(std::exp(below / heat));
     total += static_cast<double>(c.probability);
   }

@@ -15,7 +15,8 @@ struct SamplerOptions {
   int64_t top_k = 40;        // <= 0: off
   float top_p = 0.95f;       // >= 1: off
   float min_p = 0.05f;       // <= 0: off
-  float repeat_penalty = 1.0f;  // divides positive logits of recent tokens, multiplies others; 1: off
+  float repeat_penalty =
+      1.0f;  // divides positive logits of recent tokens, multiplies others; 1: off
   float frequency_penalty = 0;  // subtracted once per recent occurrence
   float presence_penalty = 0;   // subtracted once when it occurs at all
   int64_t repeat_last_n = 64;   // how many tokens count as recent; 0: none, -1: all
@@ -61,10 +62,10 @@ class Sampler {
   bool penalties_;
   Rng rng_;
   std::vector<Candidate> candidates_;
-  size_t sorted_ = 0;             // so many candidates in front are the best, in order
-  std::vector<int32_t> counts_;   // (vocab): occurrences among the recent tokens
-  std::vector<int32_t> recent_;   // ring of the last repeat_last_n tokens; unused when all count
-  size_t next_ = 0, held_ = 0;    // of the ring
+  size_t sorted_ = 0;            // so many candidates in front are the best, in order
+  std::vector<int32_t> counts_;  // (vocab): occurrences among the recent tokens
+  std::vector<int32_t> recent_;  // ring of the last repeat_last_n tokens; unused when all count
+  size_t next_ = 0, held_ = 0;   // of the ring
 };
 
 }  // namespace planeloom

@@ -27,7 +27,8 @@ class GenerateTest : public ::testing::Test {
   std::unique_ptr<Session> session(int64_t context = 128) {
     SessionOptions options;
     options.context = context;
-    return std::move(*Session::create(model_, Compute{&pool_, &kernels_for(Isa::kScalar)}, options));
+    return std::move(
+        *Session::create(model_, Compute{&pool_, &kernels_for(Isa::kScalar)}, options));
   }
 
   static GenerateOptions greedy(int64_t max_tokens) {
@@ -83,8 +84,9 @@ TEST_F(GenerateTest, GreedyIsTheArgmaxOfEachPass) {
   EXPECT_EQ(out.stats.prompt_tokens, 6);  // with BOS
   EXPECT_GT(out.stats.prefill_tokens_per_second, 0);
   EXPECT_GT(out.stats.decode_tokens_per_second, 0);
-  EXPECT_DOUBLE_EQ(out.stats.read_gb_per_second, out.stats.decode_tokens_per_second *
-                                                     static_cast<double>(bytes_per_token(model_)) / 1e9);
+  EXPECT_DOUBLE_EQ(
+      out.stats.read_gb_per_second,
+      out.stats.decode_tokens_per_second * static_cast<double>(bytes_per_token(model_)) / 1e9);
 }
 
 TEST_F(GenerateTest, SameBitsForEveryIsaAndThreadCount) {
@@ -135,10 +137,12 @@ TEST_F(GenerateTest, AnEndTokenEndsTheText) {
   TinyOptions ending = tiny_text_options();
   ending.metadata.push_back({"tokenizer.ggml.eos_token_id", static_cast<uint32_t>(tokens[4])});
   load(ending);
-  const auto at = static_cast<size_t>(std::find(tokens.begin(), tokens.end(), tokens[4]) - tokens.begin());
+  const auto at =
+      static_cast<size_t>(std::find(tokens.begin(), tokens.end(), tokens[4]) - tokens.begin());
   const Outcome out = run("Hello", greedy(12));
   EXPECT_EQ(out.stats.finish, FinishReason::kStop);
-  EXPECT_EQ(out.stats.tokens, std::vector<int32_t>(tokens.begin(), tokens.begin() + static_cast<long>(at) + 1));
+  EXPECT_EQ(out.stats.tokens,
+            std::vector<int32_t>(tokens.begin(), tokens.begin() + static_cast<long>(at) + 1));
   EXPECT_EQ(out.text, tokenizer_->decode(std::span(tokens).first(at), true));
   GenerateOptions on = greedy(12);
   on.ignore_end = true;
@@ -196,14 +200,16 @@ TEST_F(GenerateTest, PenaltiesSeeThePrompt) {
   for (int32_t id = 0; id < tokenizer_->vocab_size(); ++id)
     if (id != 50) prompt.insert(prompt.begin() + 1, id);
   options.sampler.repeat_last_n = -1;
-  auto stats = generate(*session(256), *tokenizer_, prompt, options, [](std::string_view) { return true; });
+  auto stats =
+      generate(*session(256), *tokenizer_, prompt, options, [](std::string_view) { return true; });
   ASSERT_TRUE(stats) << stats.error().message;
   EXPECT_EQ(stats->tokens[0], 50);  // the only token that the prompt does not have
 }
 
 TEST_F(GenerateTest, RefusesWhatItCannotDo) {
   const auto error = [&](std::span<const int32_t> prompt, const GenerateOptions& options) {
-    auto stats = generate(*session(16), *tokenizer_, prompt, options, [](std::string_view) { return true; });
+    auto stats =
+        generate(*session(16), *tokenizer_, prompt, options, [](std::string_view) { return true; });
     return stats ? std::string() : stats.error().message;
   };
   const std::vector<int32_t> ok{0, 5}, foreign{0, 5000};

@@ -2,11 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <rapidcheck/gtest.h>
 #include <algorithm>
 #include <cmath>
 #include <limits>
 #include <map>
-#include <rapidcheck/gtest.h>
 #include <set>
 
 namespace planeloom {
@@ -57,13 +57,16 @@ double chi_square(const SamplerOptions& options, const std::vector<float>& logit
   double sum = 0;
   for (size_t i = 0; i < expected.size(); ++i) {
     const double want = expected[i] * draws;
-    if (want == 0) EXPECT_EQ(seen[i], 0) << "token " << i;
-    else sum += (seen[i] - want) * (seen[i] - want) / want;
+    if (want == 0)
+      EXPECT_EQ(seen[i], 0) << "token " << i;
+    else
+      sum += (seen[i] - want) * (seen[i] - want) / want;
   }
   return sum;
 }
 
-// 0.1 % quantiles of chi-square with 1 to 4 degrees of freedom. Seeds are fixed, so nothing flickers.
+// 0.1 % quantiles of chi-square with 1 to 4 degrees of freedom. Seeds are fixed, so nothing
+// flickers.
 constexpr double kCritical[] = {0, 10.83, 13.82, 16.27, 18.47};
 
 TEST(Sampler, DrawsFromTheSoftmax) {
@@ -303,13 +306,18 @@ TEST(Sampler, RefusesSettingsThatMakeNoSense) {
 std::set<int32_t> naive_chain(const SamplerOptions& o, const std::vector<float>& logits) {
   std::vector<int32_t> order(logits.size());
   for (size_t i = 0; i < order.size(); ++i) order[i] = static_cast<int32_t>(i);
-  const auto logit = [&](int32_t id) { return static_cast<double>(logits[static_cast<size_t>(id)]); };
-  std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t b) { return logit(a) > logit(b); });
-  if (o.top_k > 0 && static_cast<size_t>(o.top_k) < order.size()) order.resize(static_cast<size_t>(o.top_k));
+  const auto logit = [&](int32_t id) {
+    return static_cast<double>(logits[static_cast<size_t>(id)]);
+  };
+  std::stable_sort(order.begin(), order.end(),
+                   [&](int32_t a, int32_t b) { return logit(a) > logit(b); });
+  if (o.top_k > 0 && static_cast<size_t>(o.top_k) < order.size())
+    order.resize(static_cast<size_t>(o.top_k));
   double total = 0, reached = 0;
   for (int32_t id : order) total += std::exp(logit(id) - logit(order[0]));
   for (size_t i = 0; i < order.size() && o.top_p < 1; ++i)
-    if ((reached += std::exp(logit(order[i]) - logit(order[0]))) >= o.top_p * total) order.resize(i + 1);
+    if ((reached += std::exp(logit(order[i]) - logit(order[0]))) >= o.top_p * total)
+      order.resize(i + 1);
   std::set<int32_t> kept;
   for (int32_t id : order)
     if (o.min_p <= 0 || std::exp(logit(id) - logit(order[0])) >= o.min_p) kept.insert(id);

@@ -59,9 +59,9 @@ TEST(Stop, OfSeveralTheFirstCompleteOneEnds) {
 }
 
 TEST(Stop, WholeCharactersOnly) {
-  StopMatcher stop = matcher({"\xc3\xa9!"});                // e acute, exclamation mark
-  EXPECT_EQ(stop.push("caf\xc3\xa9"), "caf");               // may still become the stop string
-  EXPECT_EQ(stop.push("\xc3\xa8"), "\xc3\xa9\xc3\xa8");     // e grave: shares the lead byte only
+  StopMatcher stop = matcher({"\xc3\xa9!"});             // e acute, exclamation mark
+  EXPECT_EQ(stop.push("caf\xc3\xa9"), "caf");            // may still become the stop string
+  EXPECT_EQ(stop.push("\xc3\xa8"), "\xc3\xa9\xc3\xa8");  // e grave: shares the lead byte only
   EXPECT_EQ(stop.push("\xc3\xa9!"), "");
   EXPECT_TRUE(stop.stopped());
 }
@@ -78,7 +78,8 @@ std::string naive(const std::string& text, const std::vector<std::string>& stops
   for (size_t end = 1; end <= text.size(); ++end) {
     size_t longest = 0;
     for (const std::string& s : stops)
-      if (s.size() <= end && text.compare(end - s.size(), s.size(), s) == 0) longest = std::max(longest, s.size());
+      if (s.size() <= end && text.compare(end - s.size(), s.size(), s) == 0)
+        longest = std::max(longest, s.size());
     if (longest) return text.substr(0, end - longest);
   }
   return text;
