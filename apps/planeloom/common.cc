@@ -34,10 +34,10 @@ Result<std::unique_ptr<AppContext>> AppContext::create() {
 void on_run(CLI::App* command, std::function<Status()> body) {
   command->callback([body = std::move(body)] {
     const Status status = body();
-    if (status) return;
     std::fflush(stdout);
-    print_error(status.error().message);
-    throw CLI::RuntimeError(interrupted() ? kExitInterrupted : kExitFailure);
+    if (!status) print_error(status.error().message);
+    if (interrupted()) throw CLI::RuntimeError(kExitInterrupted);
+    if (!status) throw CLI::RuntimeError(kExitFailure);
   });
 }
 
@@ -141,6 +141,10 @@ uint64_t peak_rss_bytes() {
   struct rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
   return static_cast<uint64_t>(usage.ru_maxrss) * 1024;  // Linux reports KiB
+}
+
+CLI::Validator range(int64_t least, int64_t most) {
+  return CLI::Range(least, most).description("");
 }
 
 std::string human_bytes(uint64_t bytes) {

@@ -14,7 +14,8 @@
 
 namespace CLI {
 class App;
-}
+class Validator;
+}  // namespace CLI
 
 namespace planeloom {
 
@@ -43,11 +44,14 @@ class AppContext {
 };
 
 /// Runs `body` when the command is chosen. Its error is printed on stderr and the process ends with
-/// kExitFailure, or with kExitInterrupted when Ctrl-C was the cause.
+/// kExitFailure; with kExitInterrupted after Ctrl-C, whether or not that was an error.
 void on_run(CLI::App* command, std::function<Status()> body);
 
 /// The text under a command's options: one or more complete example lines.
 void set_examples(CLI::App* command, std::string_view lines);
+
+/// Checks an integer without spelling the limits out in --help.
+CLI::Validator range(int64_t least, int64_t most);
 
 /// A path that exists, else a model in the cache (models/NAME or models/NAME.gguf); the error says
 /// which near name exists, or how to pull it.

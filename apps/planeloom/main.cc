@@ -1,5 +1,5 @@
 #include <CLI/CLI.hpp>
-#include <cstdio>
+#include <new>
 #include <string>
 #include <vector>
 
@@ -23,7 +23,7 @@ void add_globals(CLI::App& app) {
   GlobalOptions& options = global_options();
   app.add_option("-t,--threads", options.threads,
                  "Threads (default: the CPUs this process may use)")
-      ->check(CLI::Range(1, 1024))
+      ->check(range(1, 1024))
       ->type_name("N");
   app.add_option_function<std::string>(
          "--isa",
@@ -107,6 +107,9 @@ int run(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
     return usage_error(app, error);
+  } catch (const std::bad_alloc&) {
+    print_error("out of memory");
+    return kExitFailure;
   }
   return 0;
 }
