@@ -66,6 +66,7 @@ void add_text_options(CLI::App* command, TextOptions& options) {
       ->add_option("--stop", options.generate.stops, "Ends the text (repeatable; \\n is a newline)")
       ->type_name("TEXT")
       ->allow_extra_args(false);
+  command->add_flag("--ignore-eos", options.generate.ignore_end, "Go on after an end token");
   command->add_option("--ctx", options.context, "Positions of the cache")
       ->check(range(1, int64_t{1} << 24))
       ->type_name("N");

@@ -80,7 +80,7 @@ def commands_and_end(planeloom, model):
 
 
 def interrupt_an_answer(planeloom, model):
-    terminal = chat(planeloom, model, "-n", "-1", "--ctx", "200000", "--stop", "never in this text")
+    terminal = chat(planeloom, model, "-n", "-1", "--ctx", "200000", "--ignore-eos")
     terminal.send(b"Hello\r")
     terminal.expect(b"Hello")
     while len(terminal.text) < 40:  # the answer is under way

@@ -21,6 +21,7 @@ import sys
 import tempfile
 
 TIMEOUT_SECONDS = 120
+SHOWN = 4000  # characters of a stream in a failure report
 
 
 class Step:
@@ -69,9 +70,16 @@ def matches(expected, text):
 
 
 def look_up(value, path):
-    for key in path.split("."):
-        value = value[int(key) if isinstance(value, list) else key]
-    return value
+    """The value at a dotted path; keys may have dots themselves."""
+    if not path:
+        return value
+    if isinstance(value, list):
+        index, _, rest = path.partition(".")
+        return look_up(value[int(index)], rest)
+    for key in sorted(value, key=len, reverse=True):
+        if path == key or path.startswith(key + "."):
+            return look_up(value[key], path[len(key) + 1:])
+    raise KeyError(path)
 
 
 def json_problem(step, text):
@@ -84,7 +92,7 @@ def json_problem(step, text):
         path, _, wanted = line.partition(" = ")
         try:
             found = look_up(document, path)
-        except (KeyError, IndexError, TypeError):
+        except (KeyError, IndexError, TypeError, ValueError):
             return f"no '{path}'"
         if found != json.loads(wanted):
             return f"{path} is {found!r}, wanted {wanted}"
@@ -106,7 +114,7 @@ def problem(step, folder, environment):
         found = "standard error differs"
     elif step.json:
         found = json_problem(step, out)
-    return found and f"{found}\n--- stdout\n{out}--- stderr\n{err}"
+    return found and f"{found}\n--- stdout\n{out[:SHOWN]}--- stderr\n{err[:SHOWN]}"
 
 
 def run_file(path, arguments):
