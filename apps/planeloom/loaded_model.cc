@@ -30,7 +30,7 @@ Result<std::unique_ptr<LoadedModel>> load_for_text(const std::string& name, bool
 }
 
 Result<std::vector<int32_t>> render_turns(const LoadedModel& loaded, std::span<const Turn> turns) {
-  nlohmann::json messages = nlohmann::json::array();
+  nlohmann::ordered_json messages = nlohmann::ordered_json::array();
   for (const Turn& turn : turns)
     messages.push_back({{"role", turn.role}, {"content", turn.content}});
   PL_TRY(const std::string text, loaded.chat->apply(messages, true));
