@@ -15,3 +15,5 @@ endif()
 planeloom_fuzz(gguf LIBS planeloom_formats)
 planeloom_fuzz(safetensors LIBS planeloom_formats)
 planeloom_fuzz(hf_config LIBS planeloom_formats)
+
+include(${CMAKE_CURRENT_LIST_DIR}/pull_tests.cmake)
