@@ -107,7 +107,7 @@ std::vector<std::string> words(size_t longest) {
 
 TEST(Stop, EveryShortStopStringOnEveryShortText) {
   const std::vector<std::string> texts = words(9);
-  for (const std::string& s : words(6)) {
+  for (const std::string& s : words(7)) {
     StopMatcher stop = matcher({s});
     for (const std::string& text : texts) {
       std::string shown;
