@@ -1,0 +1,33 @@
+// Scoring a model on a text: what `perplexity` and `demo` share.
+#pragma once
+#include <filesystem>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+
+#include "eval/perplexity.h"
+
+namespace planeloom {
+
+struct ScoreOptions {
+  WindowOptions windows;
+  SessionOptions session;
+};
+
+struct ScoredModel {
+  TextScore score;
+  double bits_per_weight_linear = 0, bits_per_weight_file = 0;
+  uint64_t file_bytes = 0;
+};
+
+/// Runs the reference over the text and keeps its distributions.
+Result<std::unique_ptr<LogitStore>> record_reference(const std::filesystem::path& model, const std::string& text,
+                                                     const ScoreOptions& options, const Compute& compute, Progress& progress);
+
+/// reference may be null.
+Result<ScoredModel> score_model(const std::filesystem::path& model, const std::string& text, const ScoreOptions& options,
+                                const Compute& compute, const LogitStore* reference, Progress& progress);
+
+/// The documented keys of `perplexity --json`.
+nlohmann::ordered_json score_json(const ScoredModel& scored);
+
+}  // namespace planeloom
