@@ -1,4 +1,5 @@
-// What every long command leaves behind: the same figures as JSON, Markdown and a self-contained HTML page.
+// What every long command leaves behind: the same figures as JSON, Markdown and a self-contained
+// HTML page.
 #pragma once
 #include <cstdint>
 #include <filesystem>
