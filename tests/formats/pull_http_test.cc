@@ -85,7 +85,7 @@ TEST_F(PullHttp, ChunkedTransfer) { expect_whole(server_.file("drop:70000+chunke
 
 TEST_F(PullHttp, WrongPositionsAndSizesAreNotAppended) {
   expect_whole(server_.file("drop:70000+limit:2+badrange"));
-  expect_whole(server_.file("drop:70000+limit:2+short"));
+  expect_whole(server_.file("drop:70000+limit:2+longer"));
 }
 
 TEST_F(PullHttp, AFileThatChangesBetweenTwoAnswersIsTakenAnew) {

@@ -32,7 +32,7 @@ class Options:
     status:N  answer with status N                             retry_after:S  with that header
     norange   ignore ranges        noetag, weak, date          what validators there are
     changing  the second answer and later ones are of another file
-    badrange  206 with a wrong position    short  206 that claims another size
+    badrange  206 from another position    longer  206 of a longer file under the same tag
     always416 answer 416 to every range    stall:N  N bytes, then silence    rate:N  N bytes a second
     redirect  to the other port    loop    to itself           chunked  no Content-Length    empty  no body"""
 
@@ -126,10 +126,10 @@ class Handler(BaseHTTPRequestHandler):
             first = int(wanted[len("bytes="):-1])
             if first >= size or options.get("always416"):
                 return self.answer(416, b"", headers + [("Content-Range", "bytes */%d" % size)])
-            body, status = data[first:], 206
-            shown = first + 3 if options.get("badrange") else first
-            total = size + 5 if options.get("short") else size
-            headers.append(("Content-Range", "bytes %d-%d/%d" % (shown, size - 1, total)))
+            shown = min(first + 3, size - 1) if options.get("badrange") else first
+            file = data + b"extra" if options.get("longer") else data
+            body, status = file[shown:], 206
+            headers.append(("Content-Range", "bytes %d-%d/%d" % (shown, len(file) - 1, len(file))))
         self.send_response(status)
         for name, value in headers:
             self.send_header(name, value)
