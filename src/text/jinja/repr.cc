@@ -55,7 +55,9 @@ std::string float_repr(double d) {
   if (std::isnan(d)) return "nan";
   if (std::isinf(d)) return d > 0 ? "inf" : "-inf";
   char buffer[40];
-  const auto end = std::to_chars(buffer, buffer + sizeof(buffer), std::fabs(d), std::chars_format::scientific).ptr;
+  char* const end =
+      std::to_chars(buffer, buffer + sizeof(buffer) - 1, std::fabs(d), std::chars_format::scientific).ptr;
+  *end = '\0';  // to_chars leaves it out, atoi reads up to it
   const std::string_view text(buffer, static_cast<size_t>(end - buffer));
   const size_t e = text.find('e');
   const int exponent = std::atoi(buffer + e + 1);
