@@ -7,6 +7,9 @@ find_package(nlohmann_json REQUIRED)
 
 add_library(planeloom_options INTERFACE)
 target_compile_options(planeloom_options INTERFACE -Wall -Wextra -Wpedantic -Wno-unused-parameter -Wno-psabi)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")  # false positives of GCC 12 inside libstdc++ (its bug 105651 and kin)
+  target_compile_options(planeloom_options INTERFACE -Wno-restrict -Wno-array-bounds)
+endif()
 # One order of sums, the same bits on every ISA: the compiler must not fuse multiply-adds on its own.
 target_compile_options(planeloom_options INTERFACE -ffp-contract=off)
 target_include_directories(planeloom_options INTERFACE ${CMAKE_SOURCE_DIR}/src)

@@ -15,5 +15,6 @@ void add_inspect(CLI::App& app);
 void add_quantize(CLI::App& app);
 void add_perplexity(CLI::App& app);
 void add_export(CLI::App& app);
+void add_demo(CLI::App& app);
 
 }  // namespace planeloom

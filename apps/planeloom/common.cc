@@ -8,8 +8,8 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
-#include "base/file.h"
 #include "base/progress.h"
+#include "formats/pull.h"
 
 namespace planeloom {
 
@@ -52,20 +52,24 @@ void set_examples(CLI::App* command, std::string_view lines) {
   command->footer(text);
 }
 
-fs::path models_dir() { return cache_dir() / "models"; }
-
 namespace {
 
 /// Names that resolve_model() would find in the cache.
 std::vector<std::string> cached_models() {
   std::vector<std::string> names;
   std::error_code error;
-  for (fs::directory_iterator it(models_dir(), error), end; !error && it != end;
+  for (fs::directory_iterator it(models_folder(), error), end; !error && it != end;
        it.increment(error)) {
     const bool model = it->path().extension() == ".gguf" || it->is_directory(error);
     if (model) names.push_back(it->path().stem().string());
   }
   std::sort(names.begin(), names.end());
+  return names;
+}
+
+std::vector<std::string> pullable_models() {
+  std::vector<std::string> names;
+  for (const PullEntry& entry : pull_table()) names.push_back(entry.name);
   return names;
 }
 
@@ -118,14 +122,24 @@ Result<fs::path> resolve_model(const std::string& name) {
   const bool looks_like_path = path.has_parent_path();
   if (!looks_like_path)
     for (const char* suffix : {"", ".gguf"})
-      if (fs::path cached = models_dir() / (name + suffix); fs::exists(cached, error))
+      if (fs::path cached = models_folder() / (name + suffix); fs::exists(cached, error))
         return cached;
   if (looks_like_path || path.extension() == ".gguf")
     return fail("[model] {}: no such file or folder", name);
-  const std::string near = nearest(name, cached_models());
-  if (!near.empty()) return fail("[model] '{}' is not here; did you mean '{}'?", name, near);
-  return fail("[model] '{}' is neither a file nor a pulled model; try `planeloom pull {}`", name,
-              name);
+  const std::vector<std::string> cached = cached_models();
+  std::vector<std::string> known = pullable_models();
+  if (std::find(known.begin(), known.end(), name) != known.end())
+    return fail("[model] '{}' is not here yet; `planeloom pull {}` fetches it", name, name);
+  known.insert(known.begin(), cached.begin(),
+               cached.end());  // of equally near names, one that is here
+  const std::string near = nearest(name, known);
+  if (near.empty())
+    return fail("[model] '{}' is neither a file nor a pulled model; see `planeloom pull --list`",
+                name);
+  if (std::find(cached.begin(), cached.end(), near) != cached.end())
+    return fail("[model] '{}' is not here; did you mean '{}'?", name, near);
+  return fail("[model] '{}' is unknown; did you mean '{}'? `planeloom pull {}` fetches it", name,
+              near, near);
 }
 
 void print_error(std::string_view message) { fmt::print(stderr, "planeloom: {}\n", message); }

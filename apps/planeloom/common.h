@@ -57,9 +57,6 @@ CLI::Validator range(int64_t least, int64_t most);
 /// which near name exists, or how to pull it.
 Result<std::filesystem::path> resolve_model(const std::string& name);
 
-/// The folder that `pull` fills.
-std::filesystem::path models_dir();
-
 /// The known word that `word` is probably meant to be; empty when none is near.
 std::string nearest(std::string_view word, const std::vector<std::string>& known);
 

@@ -4,6 +4,7 @@
 
 #include <cstdlib>
 
+#include "formats/pull.h"
 #include "formats/temp_dir.h"
 
 namespace planeloom {
@@ -72,7 +73,10 @@ TEST_F(ResolveModel, ErrorsHelp) {
   EXPECT_NE(error("tiny-135m-instuct").find("did you mean 'tiny-135m-instruct'?"),
             std::string::npos);
   EXPECT_NE(error("tiny").find("did you mean 'tiny-135m-instruct'?"), std::string::npos);
-  EXPECT_NE(error("phi-99").find("`planeloom pull phi-99`"), std::string::npos);
+  const std::string name = pull_table().front().name;
+  EXPECT_NE(error(name).find("`planeloom pull " + name + "` fetches it"), std::string::npos);
+  EXPECT_NE(error(name + "x").find("did you mean '" + name + "'?"), std::string::npos);
+  EXPECT_NE(error("phi-99").find("neither a file nor a pulled model"), std::string::npos);
   EXPECT_NE(error("/no/such/model").find("no such file"), std::string::npos);
   EXPECT_NE(error("absent.gguf").find("no such file"), std::string::npos);
   EXPECT_NE(error("../here.bin").find("no such file"),

@@ -1,0 +1,231 @@
+#include "compress/quantize_model.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "base/file.h"
+#include "codecs/planes.h"
+#include "compress/export_model.h"
+#include "compress/statistics.h"
+#include "compress/workspace.h"
+#include "decode/tiny_text.h"
+
+namespace planeloom {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Silent : Progress {
+  void update(std::string_view, uint64_t, uint64_t) override {}
+};
+
+/// A folder that goes away with the test.
+struct Folder {
+  fs::path path = fs::temp_directory_path() / fmt::format("planeloom-compress-{}-{}", getpid(), ++count);
+  static inline int count = 0;
+  Folder() { fs::create_directories(path); }
+  ~Folder() { fs::remove_all(path); }
+};
+
+Model tiny() {
+  TinyOptions options = tiny_text_options();
+  options.ffn = 128;
+  auto model = load_model(std::shared_ptr<const ModelFile>(make_tiny_model(options)));
+  EXPECT_TRUE(model) << (model ? "" : model.error().message);
+  return *model;
+}
+
+QuantizeOptions options(const std::string& method, int group = 64) {
+  QuantizeOptions o;
+  o.quant.method = method;
+  o.quant.group = group;
+  o.calibration.windows = 2;
+  o.calibration.context = 32;
+  return o;
+}
+
+std::string bytes_of(const fs::path& path) {
+  auto text = read_file(path);
+  EXPECT_TRUE(text);
+  return text ? *text : "";
+}
+
+std::string quantized(const Model& model, const fs::path& out, const QuantizeOptions& o, int threads = 1, Isa isa = Isa::kScalar) {
+  ThreadPool pool(threads);
+  Silent progress;
+  const auto summary = quantize_model(model, out, o, {&pool, &kernels_for(isa)}, progress);
+  EXPECT_TRUE(summary) << (summary ? "" : summary.error().message);
+  return bytes_of(out);
+}
+
+TEST(QuantizeModel, SameBytesForAnyThreadsAndIsa) {
+  const Folder folder;
+  const Model model = tiny();
+  for (const char* method : {"rtn", "bpdq", "ptqtp"}) {
+    const std::string want = quantized(model, folder.path / "want.gguf", options(method));
+    for (Isa isa : supported_isas())
+      for (int threads : {1, 2, 3})
+        EXPECT_TRUE(quantized(model, folder.path / "got.gguf", options(method), threads, isa) == want) << method << " " << isa_name(isa) << " " << threads;
+  }
+}
+
+TEST(QuantizeModel, BitsPerWeightAreTheBytesOnDisk) {
+  const Folder folder;
+  const Model model = tiny();
+  quantized(model, folder.path / "a.gguf", options("bpdq"));
+  const auto written = load_model(folder.path / "a.gguf");
+  ASSERT_TRUE(written) << written.error().message;
+  int64_t bytes = 0, weights = 0;
+  for (const StoredTensor& t : written->file->tensors())
+    if (t.name.ends_with(".planes") || t.name.ends_with(".coef")) bytes += static_cast<int64_t>(t.data.size());
+  for (const auto& layer : written->layers)
+    for (const auto& w : layer.linears) weights += w.rows * w.cols;
+  EXPECT_DOUBLE_EQ(linear_size(*written).bits_per_weight(), 8.0 * static_cast<double>(bytes) / static_cast<double>(weights));
+  EXPECT_DOUBLE_EQ(linear_size(*written).bits_per_weight(), 2 + 16.0 * 3 / 64);
+}
+
+TEST(QuantizeModel, EverythingElseIsCopied) {
+  const Folder folder;
+  const Model model = tiny();
+  quantized(model, folder.path / "a.gguf", options("rtn"));
+  const auto written = load_model(folder.path / "a.gguf");
+  ASSERT_TRUE(written);
+  for (const StoredTensor& t : model.file->tensors()) {
+    const StoredTensor* copy = written->file->find(t.name);
+    const bool linear = t.name.find("attn_q.weight") != std::string::npos;
+    if (linear) {
+      EXPECT_EQ(copy, nullptr);
+    }
+    if (!copy) continue;
+    EXPECT_EQ(copy->type, t.type);
+    EXPECT_TRUE(std::equal(copy->data.begin(), copy->data.end(), t.data.begin(), t.data.end())) << t.name;
+  }
+  EXPECT_TRUE(written->file->has_matrix("token_embd.weight"));
+  EXPECT_EQ(written->file->metadata().string_or("planeloom.method", ""), "rtn");
+}
+
+TEST(QuantizeModel, AnInterruptedRunGoesOnToTheSameBytes) {
+  const Folder folder;
+  const Model model = tiny();
+  QuantizeOptions bpdq = options("bpdq");  // calibrated on a file: the broken model below must not write the text
+  bpdq.calibration.source = folder.path / "text.txt";
+  std::ofstream(bpdq.calibration.source) << std::string(200, 'a') + "The quick brown fox jumps over the lazy dog.";
+  const std::string want = quantized(model, folder.path / "want.gguf", bpdq);
+  // What an interrupted run leaves: a workspace with the first layer. Made by a run whose last layer cannot be read.
+  const fs::path out = folder.path / "got.gguf";
+  Model broken = model;
+  broken.layers.back().at(Linear::kDown).cols = 33;  // no group divides it
+  ThreadPool pool(1);
+  Silent progress;
+  ASSERT_FALSE(quantize_model(broken, out, bpdq, {&pool, &kernels_for(Isa::kScalar)}, progress));
+  EXPECT_FALSE(fs::exists(out));
+  EXPECT_TRUE(fs::exists(out.string() + ".partial/layer-0000.bin"));
+  const auto summary = quantize_model(model, out, bpdq, {&pool, &kernels_for(Isa::kScalar)}, progress);
+  ASSERT_TRUE(summary) << summary.error().message;
+  EXPECT_EQ(summary->resumed_layers, model.config.layers - 1);
+  EXPECT_TRUE(bytes_of(out) == want);
+  EXPECT_FALSE(fs::exists(out.string() + ".partial"));
+}
+
+TEST(QuantizeModel, OtherOptionsOrDamageStartAfresh) {
+  const Folder folder;
+  auto workspace = Workspace::open(folder.path / "w", "one");
+  ASSERT_TRUE(workspace);
+  std::vector<uint8_t> codes(64, 1);
+  std::vector<uint16_t> coef(3, 0x3c00);
+  auto matrix = encode_bitplane(2, 64, 1, 64, codes, coef);
+  ASSERT_TRUE(matrix);
+  std::vector<Workspace::Entry> entries;
+  entries.push_back({"a", std::move(*matrix), "{}"});
+  ASSERT_TRUE(workspace->save_layer(0, entries));
+  ASSERT_TRUE(workspace->load_layer(0));
+  EXPECT_EQ(workspace->load_layer(0)->linears[0].name, "a");
+  std::string damaged = bytes_of(folder.path / "w" / "layer-0000.bin");
+  damaged[damaged.size() / 2] ^= 1;
+  std::ofstream(folder.path / "w" / "layer-0000.bin", std::ios::binary) << damaged;
+  EXPECT_FALSE(workspace->load_layer(0));
+  ASSERT_TRUE(workspace->save_layer(0, entries));
+  ASSERT_TRUE(Workspace::open(folder.path / "w", "one"));
+  EXPECT_TRUE(workspace->load_layer(0));
+  ASSERT_TRUE(Workspace::open(folder.path / "w", "two"));
+  EXPECT_FALSE(workspace->load_layer(0));
+}
+
+TEST(QuantizeModel, GroupsThatFit) {
+  EXPECT_EQ(fitting_group(64, 576), 64);
+  EXPECT_EQ(fitting_group(128, 576), 96);
+  EXPECT_EQ(fitting_group(128, 640), 128);
+  EXPECT_EQ(fitting_group(256, 160), 32);
+  EXPECT_EQ(fitting_group(64, 100), 0);
+}
+
+TEST(Export, GivesTheDecodedWeights) {
+  const Folder folder;
+  const Model model = tiny();
+  quantized(model, folder.path / "a.gguf", options("bpdq"));
+  const auto squeezed = load_model(folder.path / "a.gguf");
+  ASSERT_TRUE(squeezed);
+  ThreadPool pool(2);
+  Silent progress;
+  for (DType type : {DType::kF16, DType::kQ8_0}) {
+    ASSERT_TRUE(export_model(*squeezed, type, folder.path / "plain.gguf", {&pool, &kernels_for(Isa::kScalar)}, progress));
+    const auto plain = load_model(folder.path / "plain.gguf");
+    ASSERT_TRUE(plain) << plain.error().message;
+    const PackedMatrix &a = squeezed->layers[0].at(Linear::kUp), &b = plain->layers[0].at(Linear::kUp);
+    std::vector<float> x(static_cast<size_t>(a.cols)), y(x);
+    for (int64_t r = 0; r < a.rows; ++r) {
+      a.codec->decode_row(a, r, x.data());
+      b.codec->decode_row(b, r, y.data());
+      float top = 0;
+      for (float v : x) top = std::max(top, std::fabs(v));
+      // Half a step: 2^-11 relative for F16; for Q8_0 1/254 of the block's largest, whose scale is itself rounded to fp16.
+      const float bound = top * (type == DType::kF16 ? 0x1p-11f : 1.0f / 254 + 0x1p-11f);
+      for (size_t i = 0; i < x.size(); ++i) ASSERT_NEAR(x[i], y[i], bound);
+    }
+    EXPECT_FALSE(plain->file->find("blk.0.ffn_up.weight.planes"));
+  }
+}
+
+TEST(SecondMoments, AreTwoOverNTimesXtX) {
+  ThreadPool pool(2);
+  const Compute compute{&pool, &kernels_for(supported_isas().back())};
+  const int64_t cols = 40, rows = 25;
+  Rng rng(5);
+  std::vector<float> x(static_cast<size_t>(rows * cols));
+  for (float& v : x) v = static_cast<float>(rng.normal());
+  SecondMoments moments(cols);
+  moments.add(compute, {x.data(), 10, cols});
+  moments.add(compute, {x.data() + 10 * cols, 15, cols});
+  const auto h = moments.hessian();
+  for (int64_t i = 0; i < cols; ++i)
+    for (int64_t j = 0; j < cols; ++j) {
+      double want = 0;
+      for (int64_t t = 0; t < rows; ++t) want += double(x[t * cols + i]) * x[t * cols + j];
+      ASSERT_NEAR(h[i * cols + j], 2 * want / rows, 1e-4);
+    }
+}
+
+TEST(Calibration, SelfWrittenTextIsDeterministicAndWholeForAnyThreads) {
+  const Model model = tiny();
+  const auto tokenizer = Tokenizer::from_metadata(model.file->metadata());
+  ASSERT_TRUE(tokenizer) << tokenizer.error().message;
+  Silent progress;
+  CalibrationOptions o;
+  o.windows = 3;
+  o.context = 16;
+  ThreadPool one(1), three(3);
+  const auto a = calibration_text(model, **tokenizer, {&one, &kernels_for(Isa::kScalar)}, o, progress);
+  const auto b = calibration_text(model, **tokenizer, {&three, &kernels_for(supported_isas().back())}, o, progress);
+  ASSERT_TRUE(a && b);
+  EXPECT_EQ(a->tokens, b->tokens);
+  EXPECT_EQ(a->tokens.size(), 48u);
+  EXPECT_NE(std::vector<int32_t>(a->tokens.begin(), a->tokens.begin() + 16), std::vector<int32_t>(a->tokens.begin() + 16, a->tokens.begin() + 32));
+  o.seed = 2;
+  EXPECT_NE(calibration_text(model, **tokenizer, {&one, &kernels_for(Isa::kScalar)}, o, progress)->tokens, a->tokens);
+  o.source = "/no/such/file";
+  EXPECT_FALSE(calibration_text(model, **tokenizer, {&one, &kernels_for(Isa::kScalar)}, o, progress));
+}
+
+}  // namespace
+}  // namespace planeloom
