@@ -4,11 +4,11 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
-#include <iostream>
 
 #include "base/progress.h"
 #include "commands.h"
 #include "common.h"
+#include "line_reader.h"
 #include "loaded_model.h"
 #include "text_options.h"
 
@@ -114,15 +114,14 @@ class Chat {
 
 /// One line, or several joined where they end in a backslash. False at the end of the input and
 /// when Ctrl-C was pressed while waiting.
-bool read_message(bool terminal, std::string& message) {
+bool read_message(LineReader& input, bool terminal, std::string& message) {
   message.clear();
   for (std::string line;;) {
     if (terminal) {
       fmt::print("{}", message.empty() ? "> " : ". ");
       std::fflush(stdout);
     }
-    if (!std::getline(std::cin, line)) return !message.empty() && !interrupted();
-    if (!line.empty() && line.back() == '\r') line.pop_back();
+    if (!input.next(line)) return !message.empty() && !interrupted();
     const bool more = !line.empty() && line.back() == '\\';
     if (more) line.back() = '\n';
     message += line;
@@ -131,7 +130,8 @@ bool read_message(bool terminal, std::string& message) {
 }
 
 Status talk(Chat& chat, bool terminal) {
-  for (std::string message; read_message(terminal, message);) {
+  LineReader input(STDIN_FILENO);
+  for (std::string message; read_message(input, terminal, message);) {
     const size_t begin = message.find_first_not_of(" \t\n");
     if (begin == std::string::npos) continue;
     const std::string command =
