@@ -138,10 +138,11 @@ Value truncate(Runtime& rt, const Value& v, Args& args) {
   const int64_t most = a.has(0) ? need_int(a[0], "length") : 255, tail = count_codes(end);
   const int64_t leeway = a.none(3) ? 5 : need_int(a[3], "leeway");
   if (most < tail) raise(Fault::kValue, "expected length >= {}, got {}", tail, most);
-  if (leeway < 0) raise(Fault::kValue, "expected leeway >= 0, got {}", leeway);
-  const Value text = soft(rt, v);
+  if (leeway < 0 || leeway > INT32_MAX || most > INT32_MAX) raise(Fault::kValue, "expected leeway >= 0, got {}", leeway);
+  if (length(rt, v) <= most + leeway) return v;
+  const Value& text = v;
+  need_string(text, "truncate");
   const String& s = text.as<String>();
-  if (s.chars <= most || s.chars - most <= leeway) return text;
   std::string_view kept = codes(s, 0, most - tail);
   if (!(a.has(1) && truthy(rt, a[1]))) kept = kept.substr(0, kept.rfind(' '));
   return rt.string(std::string(kept) + end);
