@@ -1,4 +1,5 @@
-// planeloom demo: the whole story on one small model: pull, squeeze three ways, ask, measure, one table.
+// planeloom demo: the whole story on one small model: pull, squeeze three ways, ask, measure, one
+// table.
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
@@ -16,7 +17,8 @@ namespace planeloom {
 namespace {
 
 struct Options {
-  std::string model = "smollm2-135m-instruct", out = "demo", question = "What is the capital of France, and what is it known for?", text;
+  std::string model = "smollm2-135m-instruct", out = "demo",
+              question = "What is the capital of France, and what is it known for?", text;
   int64_t windows = 10, calibration_tokens = 8192;
   bool json = false;
 };
@@ -29,36 +31,43 @@ struct Row {
   double decode_tokens_per_second = 0;
 };
 
-/// Text that the model writes itself and that calibration never sees (another seed): no data set is needed.
-Result<std::string> own_text(const std::filesystem::path& path, int64_t windows, AppContext& context, Progress& progress) {
+/// Text that the model writes itself and that calibration never sees (another seed): no data set is
+/// needed.
+Result<std::string> own_text(const std::filesystem::path& path, int64_t windows,
+                             AppContext& context, Progress& progress) {
   PL_TRY(const Model model, load_model(path));
   PL_TRY(const auto tokenizer, Tokenizer::from_metadata(model.file->metadata()));
   CalibrationOptions o;
   o.windows = windows + 1;  // room for another tokenization of the same text
   o.seed = 1000;
-  PL_TRY(const CalibrationText text, calibration_text(model, *tokenizer, context.compute(), o, progress));
+  PL_TRY(const CalibrationText text,
+         calibration_text(model, *tokenizer, context.compute(), o, progress));
   return tokenizer->decode(text.tokens, true);
 }
 
 Status answer(Row& row, const Options& o, AppContext& context) {
   PL_TRY(const auto loaded, load_for_text(row.path.string(), true));
   const Turn turns[] = {{"user", o.question}};
-  PL_TRY(const auto prompt, loaded->chat ? render_turns(*loaded, turns) : Result<std::vector<int32_t>>(loaded->tokenizer->encode(o.question)));
+  PL_TRY(const auto prompt,
+         loaded->chat ? render_turns(*loaded, turns)
+                      : Result<std::vector<int32_t>>(loaded->tokenizer->encode(o.question)));
   SessionOptions session_options;
   session_options.context = static_cast<int64_t>(prompt.size()) + 64;
   PL_TRY(const auto session, Session::create(loaded->model, context.compute(), session_options));
   GenerateOptions generate_options;
   generate_options.max_tokens = 48;
   generate_options.sampler.temperature = 0;
-  PL_TRY(const GenerationStats stats, generate(*session, *loaded->tokenizer, prompt, generate_options, [&](std::string_view piece) {
-           row.answer += piece;
-           return true;
-         }));
+  PL_TRY(const GenerationStats stats, generate(*session, *loaded->tokenizer, prompt,
+                                               generate_options, [&](std::string_view piece) {
+                                                 row.answer += piece;
+                                                 return true;
+                                               }));
   row.decode_tokens_per_second = stats.decode_tokens_per_second;
   return {};
 }
 
-Result<Row> quantized(const std::filesystem::path& source, const std::string& method, const Options& o, AppContext& context, Progress& progress) {
+Result<Row> quantized(const std::filesystem::path& source, const std::string& method,
+                      const Options& o, AppContext& context, Progress& progress) {
   QuantizeOptions q;
   q.quant.method = method;
   q.quant.group = method == "ptqtp" ? 128 : 64;
@@ -74,28 +83,54 @@ Result<Row> quantized(const std::filesystem::path& source, const std::string& me
 Report make_report(const std::vector<Row>& rows, const Options& o, AppContext& context) {
   Report r;
   r.title = "Planeloom demo: what the squeeze costs";
-  r.config = {{"model", o.model}, {"question", o.question}, {"text", o.text.empty() ? "written by the model (seed 1000)" : o.text},
-              {"windows", std::to_string(rows[0].scored.score.windows)}, {"calibration tokens", std::to_string(o.calibration_tokens)}};
+  r.config = {{"model", o.model},
+              {"question", o.question},
+              {"text", o.text.empty() ? "written by the model (seed 1000)" : o.text},
+              {"windows", std::to_string(rows[0].scored.score.windows)},
+              {"calibration tokens", std::to_string(o.calibration_tokens)}};
   r.seed = 1;
   r.environment = host_environment(context.threads(), context.isa());
-  r.notes = {"KL and top-1 agreement are against the unquantized model with float activations on the same text. Bits per weight count every scale. "
-             "Only linear layers are quantized; the file also holds the embedding as it came. The shipped model's own row differs from its reference "
-             "by the rounding of activations to int8 alone."};
-  Table table{"", {{"method", false}, {"bits/weight linears"}, {"bits/weight file"}, {"MB"}, {"perplexity"}, {"KL"}, {"top-1 %"}, {"tokens/s"}}, {}};
+  r.notes = {
+      "KL and top-1 agreement are against the unquantized model with float activations on the same "
+      "text. Bits per weight count every scale. "
+      "Only linear layers are quantized; the file also holds the embedding as it came. The shipped "
+      "model's own row differs from its reference "
+      "by the rounding of activations to int8 alone."};
+  Table table{"",
+              {{"method", false},
+               {"bits/weight linears"},
+               {"bits/weight file"},
+               {"MB"},
+               {"perplexity"},
+               {"KL"},
+               {"top-1 %"},
+               {"tokens/s"}},
+              {}};
   Table answers{o.question, {{"method", false}, {"answer (greedy)", false}}, {}};
-  Plot quality{"Distance from the unquantized model", "bits per weight over the linears", "mean KL (nats)", false, true, {{"", {}, false}}};
-  Plot bytes{"Perplexity against size", "file size (MB)", "perplexity", false, true, {{"", {}, false}}};
+  Plot quality{"Distance from the unquantized model",
+               "bits per weight over the linears",
+               "mean KL (nats)",
+               false,
+               true,
+               {{"", {}, false}}};
+  Plot bytes{"Perplexity against size", "file size (MB)", "perplexity", false, true,
+             {{"", {}, false}}};
   r.results["models"] = nlohmann::ordered_json::array();
   for (const Row& row : rows) {
     const ScoredModel& s = row.scored;
-    table.rows.push_back({row.name, fmt::format("{:.3f}", s.bits_per_weight_linear), fmt::format("{:.3f}", s.bits_per_weight_file),
+    table.rows.push_back({row.name, fmt::format("{:.3f}", s.bits_per_weight_linear),
+                          fmt::format("{:.3f}", s.bits_per_weight_file),
                           fmt::format("{:.1f}", static_cast<double>(s.file_bytes) / 1e6),
-                          s.score.perplexity < 1e5 ? fmt::format("{:.2f}", s.score.perplexity) : fmt::format("{:.2e}", s.score.perplexity),
-                          fmt::format("{:.4f}", s.score.divergence->mean), fmt::format("{:.1f}", 100 * s.score.divergence->top1_agreement),
+                          s.score.perplexity < 1e5 ? fmt::format("{:.2f}", s.score.perplexity)
+                                                   : fmt::format("{:.2e}", s.score.perplexity),
+                          fmt::format("{:.4f}", s.score.divergence->mean),
+                          fmt::format("{:.1f}", 100 * s.score.divergence->top1_agreement),
                           fmt::format("{:.1f}", row.decode_tokens_per_second)});
     answers.rows.push_back({row.name, row.answer});
-    quality.series[0].points.push_back({s.bits_per_weight_linear, s.score.divergence->mean, row.name});
-    bytes.series[0].points.push_back({static_cast<double>(s.file_bytes) / 1e6, s.score.perplexity, row.name});
+    quality.series[0].points.push_back(
+        {s.bits_per_weight_linear, s.score.divergence->mean, row.name});
+    bytes.series[0].points.push_back(
+        {static_cast<double>(s.file_bytes) / 1e6, s.score.perplexity, row.name});
     nlohmann::ordered_json j{{"method", row.name}, {"answer", row.answer}};
     j.update(score_json(s));
     j["decode_tokens_per_second"] = row.decode_tokens_per_second;
@@ -116,7 +151,8 @@ Status run(const Options& o) {
   if (!source) source = pull(o.model, {}, downloads);
   downloads.finish();
   PL_CHECK(source);
-  PL_TRY(const std::string text, o.text.empty() ? own_text(*source, o.windows, *context, progress) : read_file(o.text));
+  PL_TRY(const std::string text,
+         o.text.empty() ? own_text(*source, o.windows, *context, progress) : read_file(o.text));
 
   std::vector<Row> rows{{"as shipped", *source, {}, {}, 0}};
   for (const char* method : {"rtn", "bpdq", "ptqtp"}) {
@@ -129,11 +165,13 @@ Status run(const Options& o) {
   score.windows.windows = o.windows;
   ScoreOptions reference_options = score;
   reference_options.session.activations = ActivationMode::kFloat;
-  PL_TRY(const auto reference, record_reference(*source, text, reference_options, context->compute(), progress));
+  PL_TRY(const auto reference,
+         record_reference(*source, text, reference_options, context->compute(), progress));
   for (Row& row : rows) {
     progress.finish();
     fmt::print(stderr, "measuring {}\n", row.name);
-    PL_TRY(row.scored, score_model(row.path, text, score, context->compute(), reference.get(), progress));
+    PL_TRY(row.scored,
+           score_model(row.path, text, score, context->compute(), reference.get(), progress));
     PL_CHECK(answer(row, o, *context));
   }
   progress.finish();
@@ -153,14 +191,23 @@ Status run(const Options& o) {
 }  // namespace
 
 void add_demo(CLI::App& app) {
-  CLI::App* command = app.add_subcommand("demo", "Pull a small model, squeeze it three ways, ask and measure");
+  CLI::App* command =
+      app.add_subcommand("demo", "Pull a small model, squeeze it three ways, ask and measure");
   auto o = std::make_shared<Options>();
   command->add_option("-m,--model", o->model, "Model: a path or a name")->capture_default_str();
-  command->add_option("-o,--out", o->out, "Folder for the quantized models and the report")->capture_default_str();
+  command->add_option("-o,--out", o->out, "Folder for the quantized models and the report")
+      ->capture_default_str();
   command->add_option("-p,--prompt", o->question, "What to ask")->capture_default_str();
-  command->add_option("-f,--file", o->text, "Text to score (default: the model writes one)")->check(CLI::ExistingFile);
-  command->add_option("--windows", o->windows, "Windows of 512 tokens to score")->check(CLI::Range(1, 1000))->capture_default_str();
-  command->add_option("--calibration-tokens", o->calibration_tokens, "Tokens that the model writes for BPDQ")->check(CLI::Range(512, 1 << 20))->capture_default_str();
+  command->add_option("-f,--file", o->text, "Text to score (default: the model writes one)")
+      ->check(CLI::ExistingFile);
+  command->add_option("--windows", o->windows, "Windows of 512 tokens to score")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  command
+      ->add_option("--calibration-tokens", o->calibration_tokens,
+                   "Tokens that the model writes for BPDQ")
+      ->check(CLI::Range(512, 1 << 20))
+      ->capture_default_str();
   command->add_flag("--json", o->json, "The report as JSON on standard output");
   set_examples(command, "planeloom demo\nplaneloom demo -m gemma-3-270m -o gemma-demo");
   on_run(command, [o] { return run(*o); });

@@ -18,26 +18,34 @@ Status run(const Options& o) {
   PL_TRY(auto context, AppContext::create());
   PL_TRY(const auto path, resolve_model(o.model));
   std::error_code error;
-  if (std::filesystem::equivalent(path, o.out, error)) return fail("[export] {} is the input itself", o.out);
-  if (std::filesystem::exists(o.out, error) && !o.force) return fail("[export] {} exists; --force replaces it", o.out);
+  if (std::filesystem::equivalent(path, o.out, error))
+    return fail("[export] {} is the input itself", o.out);
+  if (std::filesystem::exists(o.out, error) && !o.force)
+    return fail("[export] {} exists; --force replaces it", o.out);
   PL_TRY(const Model model, load_model(path));
   TerminalProgress progress;
-  PL_CHECK(export_model(model, o.type == "f16" ? DType::kF16 : DType::kQ8_0, o.out, context->compute(), progress));
+  PL_CHECK(export_model(model, o.type == "f16" ? DType::kF16 : DType::kQ8_0, o.out,
+                        context->compute(), progress));
   progress.finish();
   const uint64_t bytes = std::filesystem::file_size(o.out, error);
-  if (o.json) print_json({{"path", o.out}, {"type", o.type}, {"file_bytes", bytes}});
-  else fmt::print("{}: {}\n", o.out, human_bytes(bytes));
+  if (o.json)
+    print_json({{"path", o.out}, {"type", o.type}, {"file_bytes", bytes}});
+  else
+    fmt::print("{}: {}\n", o.out, human_bytes(bytes));
   return {};
 }
 
 }  // namespace
 
 void add_export(CLI::App& app) {
-  CLI::App* command = app.add_subcommand("export", "Write a plain F16 or Q8_0 GGUF that other engines load");
+  CLI::App* command =
+      app.add_subcommand("export", "Write a plain F16 or Q8_0 GGUF that other engines load");
   auto o = std::make_shared<Options>();
   command->add_option("-m,--model", o->model, "Model: a path or a pulled name")->required();
   command->add_option("-o,--out", o->out, "File to write")->required();
-  command->add_option("--type", o->type, "f16 or q8_0, of the linears that were planes")->check(CLI::IsMember({"f16", "q8_0"}))->capture_default_str();
+  command->add_option("--type", o->type, "f16 or q8_0, of the linears that were planes")
+      ->check(CLI::IsMember({"f16", "q8_0"}))
+      ->capture_default_str();
   command->add_flag("--force", o->force, "Replace OUT when it exists");
   command->add_flag("--json", o->json, "One JSON object instead of text");
   set_examples(command, "planeloom export -m smol.bpdq2.gguf -o smol.f16.gguf --type f16");

@@ -11,7 +11,8 @@ namespace planeloom {
 namespace {
 
 struct Options {
-  std::string model, file, reference, activations = "int8", reference_activations = "float", cache = "f16";
+  std::string model, file, reference, activations = "int8", reference_activations = "float",
+                                      cache = "f16";
   ScoreOptions score;
   bool json = false;
 };
@@ -20,17 +21,20 @@ Status run(Options& o) {
   PL_TRY(auto context, AppContext::create());
   PL_TRY(const std::string text, read_file(o.file));
   TerminalProgress progress;
-  o.score.session.activations = o.activations == "float" ? ActivationMode::kFloat : ActivationMode::kInt8;
+  o.score.session.activations =
+      o.activations == "float" ? ActivationMode::kFloat : ActivationMode::kInt8;
   o.score.session.cache = o.cache == "f32" ? CacheType::kF32 : CacheType::kF16;
   std::unique_ptr<LogitStore> reference;
   if (!o.reference.empty()) {
     ScoreOptions as_reference = o.score;
-    as_reference.session.activations = o.reference_activations == "float" ? ActivationMode::kFloat : ActivationMode::kInt8;
+    as_reference.session.activations =
+        o.reference_activations == "float" ? ActivationMode::kFloat : ActivationMode::kInt8;
     PL_TRY(const auto path, resolve_model(o.reference));
     PL_TRY(reference, record_reference(path, text, as_reference, context->compute(), progress));
   }
   PL_TRY(const auto path, resolve_model(o.model));
-  PL_TRY(const ScoredModel scored, score_model(path, text, o.score, context->compute(), reference.get(), progress));
+  PL_TRY(const ScoredModel scored,
+         score_model(path, text, o.score, context->compute(), reference.get(), progress));
   progress.finish();
   nlohmann::ordered_json object = score_json(scored);
   object["isa"] = context->isa();
@@ -41,36 +45,57 @@ Status run(Options& o) {
     return {};
   }
   const TextScore& s = scored.score;
-  fmt::print("perplexity {:.4f} ± {:.4f} over {} predictions in {} windows of {}\n", s.perplexity, s.perplexity_stderr,
-             grouped(s.tokens), s.windows, o.score.windows.context);
+  fmt::print("perplexity {:.4f} ± {:.4f} over {} predictions in {} windows of {}\n", s.perplexity,
+             s.perplexity_stderr, grouped(s.tokens), s.windows, o.score.windows.context);
   if (s.divergence) {
     const Divergence& d = *s.divergence;
-    fmt::print("KL from the reference: mean {:.6f} ± {:.6f}, median {:.6f}, p99 {:.5f}; top-1 agreement {:.2f} %\n", d.mean,
-               d.stderr_mean, d.median, d.p99, 100 * d.top1_agreement);
+    fmt::print(
+        "KL from the reference: mean {:.6f} ± {:.6f}, median {:.6f}, p99 {:.5f}; top-1 agreement "
+        "{:.2f} %\n",
+        d.mean, d.stderr_mean, d.median, d.p99, 100 * d.top1_agreement);
   }
-  fmt::print("{:.4f} bits per linear weight, {:.4f} over the file ({}); {:.0f} tokens/s read; peak memory {}; logits {:016x}\n",
-             scored.bits_per_weight_linear, scored.bits_per_weight_file, human_bytes(scored.file_bytes),
-             s.prefill_tokens_per_second, human_bytes(peak_rss_bytes()), s.logits_hash);
+  fmt::print(
+      "{:.4f} bits per linear weight, {:.4f} over the file ({}); {:.0f} tokens/s read; peak memory "
+      "{}; logits {:016x}\n",
+      scored.bits_per_weight_linear, scored.bits_per_weight_file, human_bytes(scored.file_bytes),
+      s.prefill_tokens_per_second, human_bytes(peak_rss_bytes()), s.logits_hash);
   return {};
 }
 
 }  // namespace
 
 void add_perplexity(CLI::App& app) {
-  CLI::App* command = app.add_subcommand("perplexity", "Score a text, and the distance from a reference model");
+  CLI::App* command =
+      app.add_subcommand("perplexity", "Score a text, and the distance from a reference model");
   auto o = std::make_shared<Options>();
   command->add_option("-m,--model", o->model, "Model: a path or a pulled name")->required();
   command->add_option("-f,--file", o->file, "The text")->required()->check(CLI::ExistingFile);
-  command->add_option("--reference", o->reference, "Model whose distributions are taken as the truth");
-  command->add_option("--context", o->score.windows.context, "Tokens per window; the second half is scored")->check(CLI::Range(8, 1 << 20))->capture_default_str();
-  command->add_option("--windows", o->score.windows.windows, "At most so many windows; 0: the whole text")->check(CLI::Range(0, 1 << 30))->capture_default_str();
+  command->add_option("--reference", o->reference,
+                      "Model whose distributions are taken as the truth");
+  command
+      ->add_option("--context", o->score.windows.context,
+                   "Tokens per window; the second half is scored")
+      ->check(CLI::Range(8, 1 << 20))
+      ->capture_default_str();
+  command
+      ->add_option("--windows", o->score.windows.windows,
+                   "At most so many windows; 0: the whole text")
+      ->check(CLI::Range(0, 1 << 30))
+      ->capture_default_str();
   const CLI::IsMember modes({"int8", "float"});
-  command->add_option("--activations", o->activations, "int8 or float")->check(modes)->capture_default_str();
-  command->add_option("--reference-activations", o->reference_activations, "int8 or float")->check(modes)->capture_default_str();
-  command->add_option("--cache", o->cache, "Keys and values as f16 or f32")->check(CLI::IsMember({"f16", "f32"}))->capture_default_str();
+  command->add_option("--activations", o->activations, "int8 or float")
+      ->check(modes)
+      ->capture_default_str();
+  command->add_option("--reference-activations", o->reference_activations, "int8 or float")
+      ->check(modes)
+      ->capture_default_str();
+  command->add_option("--cache", o->cache, "Keys and values as f16 or f32")
+      ->check(CLI::IsMember({"f16", "f32"}))
+      ->capture_default_str();
   command->add_flag("--json", o->json, "One JSON object instead of text");
   set_examples(command,
-               "planeloom perplexity -m smol.bpdq2.gguf -f text.txt --reference smollm2-135m-instruct --context 512 --windows 20");
+               "planeloom perplexity -m smol.bpdq2.gguf -f text.txt --reference "
+               "smollm2-135m-instruct --context 512 --windows 20");
   on_run(command, [o] { return run(*o); });
 }
 

@@ -21,27 +21,52 @@ struct Options {
 Report make_report(const Options& o, const QuantizeSummary& s, AppContext& context) {
   Report r;
   r.title = fmt::format("Quantization with {}", o.quantize.quant.method);
-  r.config = {{"model", o.model}, {"method", o.quantize.quant.method}, {"bits", std::to_string(o.quantize.quant.bits)},
-              {"group", std::to_string(o.quantize.quant.group)}, {"calibration", s.calibration}};
+  r.config = {{"model", o.model},
+              {"method", o.quantize.quant.method},
+              {"bits", std::to_string(o.quantize.quant.bits)},
+              {"group", std::to_string(o.quantize.quant.group)},
+              {"calibration", s.calibration}};
   if (s.calibration_tokens) r.seed = o.quantize.calibration.seed;
   r.environment = host_environment(context.threads(), context.isa());
-  Table tensors{"Linears", {{"tensor", false}, {"codec", false}, {"shape"}, {"bits/weight"}, {"weight error"}, {"output error"}, {"rounds"}}, {}};
-  Plot plot{"Error by layer", "layer", o.quantize.quant.method == "bpdq" ? "relative output error" : "relative weight error", false, true, {}};
+  Table tensors{"Linears",
+                {{"tensor", false},
+                 {"codec", false},
+                 {"shape"},
+                 {"bits/weight"},
+                 {"weight error"},
+                 {"output error"},
+                 {"rounds"}},
+                {}};
+  Plot plot{"Error by layer",
+            "layer",
+            o.quantize.quant.method == "bpdq" ? "relative output error" : "relative weight error",
+            false,
+            true,
+            {}};
   for (const TensorReport& t : s.tensors) {
     const double error = t.error.output_error.value_or(t.error.weight_error);
-    tensors.rows.push_back({t.name, t.codec, fmt::format("{} x {}", t.rows, t.cols), fmt::format("{:.4f}", t.error.bits_per_weight),
-                            fmt::format("{:.4f}", t.error.weight_error),
-                            t.error.output_error ? fmt::format("{:.5f}", *t.error.output_error) : "-", std::to_string(t.error.rounds)});
+    tensors.rows.push_back(
+        {t.name, t.codec, fmt::format("{} x {}", t.rows, t.cols),
+         fmt::format("{:.4f}", t.error.bits_per_weight),
+         fmt::format("{:.4f}", t.error.weight_error),
+         t.error.output_error ? fmt::format("{:.5f}", *t.error.output_error) : "-",
+         std::to_string(t.error.rounds)});
     const std::string kind = t.name.substr(t.name.find('.', 4) + 1);
-    auto series = std::find_if(plot.series.begin(), plot.series.end(), [&](const Series& x) { return x.name == kind; });
+    auto series = std::find_if(plot.series.begin(), plot.series.end(),
+                               [&](const Series& x) { return x.name == kind; });
     if (series == plot.series.end()) series = plot.series.insert(series, Series{kind, {}, true});
     series->points.push_back({static_cast<double>(t.layer), error, ""});
   }
   r.tables.push_back(std::move(tensors));
   r.plots.push_back(std::move(plot));
-  r.results = {{"method", o.quantize.quant.method}, {"bits_per_weight_linear", s.bits_per_weight_linear},
-               {"bits_per_weight_file", s.bits_per_weight_file}, {"file_bytes", s.file_bytes}, {"seconds", s.seconds},
-               {"calibration_tokens", s.calibration_tokens}, {"resumed_layers", s.resumed_layers}, {"peak_rss_bytes", peak_rss_bytes()}};
+  r.results = {{"method", o.quantize.quant.method},
+               {"bits_per_weight_linear", s.bits_per_weight_linear},
+               {"bits_per_weight_file", s.bits_per_weight_file},
+               {"file_bytes", s.file_bytes},
+               {"seconds", s.seconds},
+               {"calibration_tokens", s.calibration_tokens},
+               {"resumed_layers", s.resumed_layers},
+               {"peak_rss_bytes", peak_rss_bytes()}};
   return r;
 }
 
@@ -53,11 +78,14 @@ Status run(Options& o) {
   PL_TRY(auto context, AppContext::create());
   PL_TRY(const auto path, resolve_model(o.model));
   std::error_code error;
-  if (std::filesystem::equivalent(path, o.out, error)) return fail("[quantize] {} is the input itself", o.out);
-  if (std::filesystem::exists(o.out, error) && !o.force) return fail("[quantize] {} exists; --force replaces it", o.out);
+  if (std::filesystem::equivalent(path, o.out, error))
+    return fail("[quantize] {} is the input itself", o.out);
+  if (std::filesystem::exists(o.out, error) && !o.force)
+    return fail("[quantize] {} exists; --force replaces it", o.out);
   PL_TRY(const Model model, load_model(path));
   TerminalProgress progress;
-  PL_TRY(const QuantizeSummary summary, quantize_model(model, o.out, o.quantize, context->compute(), progress));
+  PL_TRY(const QuantizeSummary summary,
+         quantize_model(model, o.out, o.quantize, context->compute(), progress));
   progress.finish();
   const Report report = make_report(o, summary, *context);
   PL_CHECK(save(report, o.out + ".report"));
@@ -66,8 +94,11 @@ Status run(Options& o) {
     object.update(report.results);
     print_json(object);
   } else {
-    fmt::print("{}: {:.4f} bits per linear weight, {:.4f} over the file, {}, {:.0f} s\nreport: {}.report.html\n", o.out,
-               summary.bits_per_weight_linear, summary.bits_per_weight_file, human_bytes(summary.file_bytes), summary.seconds, o.out);
+    fmt::print(
+        "{}: {:.4f} bits per linear weight, {:.4f} over the file, {}, {:.0f} s\nreport: "
+        "{}.report.html\n",
+        o.out, summary.bits_per_weight_linear, summary.bits_per_weight_file,
+        human_bytes(summary.file_bytes), summary.seconds, o.out);
   }
   return {};
 }
@@ -75,21 +106,39 @@ Status run(Options& o) {
 }  // namespace
 
 void add_quantize(CLI::App& app) {
-  CLI::App* command = app.add_subcommand("quantize", "Squeeze a model's linear layers to bit-planes or trit-planes");
+  CLI::App* command = app.add_subcommand(
+      "quantize", "Squeeze a model's linear layers to bit-planes or trit-planes");
   auto o = std::make_shared<Options>();
   command->add_option("-m,--model", o->model, "Model: a path or a pulled name")->required();
-  command->add_option("-o,--out", o->out, "File to write; OUT.partial holds an unfinished run")->required();
-  command->add_option("--method", o->quantize.quant.method, "rtn, bpdq or ptqtp")->check(CLI::IsMember({"rtn", "bpdq", "ptqtp"}))->capture_default_str();
-  command->add_option("--bits", o->quantize.quant.bits, "Bit-planes per weight (ptqtp always has two trit-planes)")->check(CLI::Range(1, 4))->capture_default_str();
-  command->add_option("--group", o->group, "Columns that share coefficients: 32, 64, 96, 128, 192, 256 (default 64; ptqtp 128). A narrower one is taken where it does not divide a layer's width")
+  command->add_option("-o,--out", o->out, "File to write; OUT.partial holds an unfinished run")
+      ->required();
+  command->add_option("--method", o->quantize.quant.method, "rtn, bpdq or ptqtp")
+      ->check(CLI::IsMember({"rtn", "bpdq", "ptqtp"}))
+      ->capture_default_str();
+  command
+      ->add_option("--bits", o->quantize.quant.bits,
+                   "Bit-planes per weight (ptqtp always has two trit-planes)")
+      ->check(CLI::Range(1, 4))
+      ->capture_default_str();
+  command
+      ->add_option("--group", o->group,
+                   "Columns that share coefficients: 32, 64, 96, 128, 192, 256 (default 64; ptqtp "
+                   "128). A narrower one is taken where it does not divide a layer's width")
       ->check(CLI::IsMember({32, 64, 96, 128, 192, 256}));
-  command->add_option("--calibration", o->quantize.calibration.source, "Text file, or self: the model writes its own")->capture_default_str();
-  command->add_option("--calibration-tokens", o->calibration_tokens, "How much of it to read")->check(CLI::Range(512, 1 << 24))->capture_default_str();
-  command->add_option("--seed", o->quantize.calibration.seed, "Of the self-written text")->capture_default_str();
+  command
+      ->add_option("--calibration", o->quantize.calibration.source,
+                   "Text file, or self: the model writes its own")
+      ->capture_default_str();
+  command->add_option("--calibration-tokens", o->calibration_tokens, "How much of it to read")
+      ->check(CLI::Range(512, 1 << 24))
+      ->capture_default_str();
+  command->add_option("--seed", o->quantize.calibration.seed, "Of the self-written text")
+      ->capture_default_str();
   command->add_flag("--force", o->force, "Replace OUT when it exists");
   command->add_flag("--json", o->json, "One JSON object instead of text");
   set_examples(command,
-               "planeloom quantize -m smollm2-135m-instruct -o smol.bpdq2.gguf --method bpdq --bits 2 --group 64\n"
+               "planeloom quantize -m smollm2-135m-instruct -o smol.bpdq2.gguf --method bpdq "
+               "--bits 2 --group 64\n"
                "planeloom quantize -m model.gguf -o out.gguf --method bpdq --calibration text.txt");
   on_run(command, [o] { return run(*o); });
 }

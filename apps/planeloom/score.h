@@ -20,12 +20,15 @@ struct ScoredModel {
 };
 
 /// Runs the reference over the text and keeps its distributions.
-Result<std::unique_ptr<LogitStore>> record_reference(const std::filesystem::path& model, const std::string& text,
-                                                     const ScoreOptions& options, const Compute& compute, Progress& progress);
+Result<std::unique_ptr<LogitStore>> record_reference(const std::filesystem::path& model,
+                                                     const std::string& text,
+                                                     const ScoreOptions& options,
+                                                     const Compute& compute, Progress& progress);
 
 /// reference may be null.
-Result<ScoredModel> score_model(const std::filesystem::path& model, const std::string& text, const ScoreOptions& options,
-                                const Compute& compute, const LogitStore* reference, Progress& progress);
+Result<ScoredModel> score_model(const std::filesystem::path& model, const std::string& text,
+                                const ScoreOptions& options, const Compute& compute,
+                                const LogitStore* reference, Progress& progress);
 
 /// The documented keys of `perplexity --json`.
 nlohmann::ordered_json score_json(const ScoredModel& scored);

@@ -6,7 +6,8 @@
 
 namespace planeloom {
 
-/// The implementations of the kernels, worst first. Every one gives the same bits (kernels/kernels.h).
+/// The implementations of the kernels, worst first. Every one gives the same bits
+/// (kernels/kernels.h).
 enum class Isa { kScalar, kAvx2, kAvx512 };  // kAvx512: F, BW, DQ, VL and VNNI
 
 std::string_view isa_name(Isa isa);

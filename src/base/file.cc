@@ -1,6 +1,7 @@
 #include "base/file.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -15,7 +16,7 @@ namespace planeloom {
 Result<MappedFile> MappedFile::open(const std::filesystem::path& path) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) return fail("[open] {}: {}", path.string(), std::strerror(errno));
-  struct stat info {};
+  struct stat info{};
   if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
     ::close(fd);
     return fail("[open] {}: not a regular file", path.string());
@@ -26,7 +27,8 @@ Result<MappedFile> MappedFile::open(const std::filesystem::path& path) {
     void* data = mmap(nullptr, file.size_, PROT_READ, MAP_SHARED, fd, 0);
     if (data == MAP_FAILED) {
       ::close(fd);
-      return fail("[open] {}: cannot map {} bytes: {}", path.string(), file.size_, std::strerror(errno));
+      return fail("[open] {}: cannot map {} bytes: {}", path.string(), file.size_,
+                  std::strerror(errno));
     }
     file.data_ = static_cast<const std::byte*>(data);
   }
@@ -50,10 +52,27 @@ MappedFile::~MappedFile() {
 Result<AtomicFile> AtomicFile::create(const std::filesystem::path& path) {
   AtomicFile file;
   file.final_ = path;
-  file.temporary_ = path.string() + ".tmp." + std::to_string(getpid());
-  file.file_ = std::fopen(file.temporary_.c_str(), "wb");
-  if (!file.file_) return fail("[write] {}: {}", path.string(), std::strerror(errno));
-  return file;
+  file.temporary_ = path.string() + ".tmp";
+  // Another writer may rename or remove the name between our open() and our lock; then the lock is
+  // on a file that has lost the name, and we start again.
+  for (struct stat locked{}, named{};;) {
+    const int fd = ::open(file.temporary_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
+    if (fd < 0) return fail("[write] {}: {}", path.string(), std::strerror(errno));
+    // Where the file system has no locks, we write without one.
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+      ::close(fd);
+      return fail("[write] {}: another process is writing it now", path.string());
+    }
+    if (fstat(fd, &locked) == 0 && ::lstat(file.temporary_.c_str(), &named) == 0 &&
+        locked.st_ino == named.st_ino && locked.st_dev == named.st_dev) {
+      file.file_ = ftruncate(fd, 0) == 0 ? fdopen(fd, "wb") : nullptr;
+      if (file.file_) return file;
+      const int error = errno;
+      ::close(fd);
+      return fail("[write] {}: {}", path.string(), std::strerror(error));
+    }
+    ::close(fd);
+  }
 }
 
 AtomicFile::AtomicFile(AtomicFile&& other) noexcept
@@ -64,8 +83,8 @@ AtomicFile::AtomicFile(AtomicFile&& other) noexcept
 
 AtomicFile::~AtomicFile() {
   if (!file_) return;
+  ::unlink(temporary_.c_str());  // before the lock goes: afterwards the name may be another's
   std::fclose(file_);
-  ::unlink(temporary_.c_str());
 }
 
 Status AtomicFile::write(std::span<const std::byte> bytes) {
@@ -78,20 +97,21 @@ Status AtomicFile::write(std::span<const std::byte> bytes) {
 Status AtomicFile::write(std::string_view text) { return write(std::as_bytes(std::span(text))); }
 
 Status AtomicFile::commit() {
-  const bool flushed = std::fflush(file_) == 0 && fsync(fileno(file_)) == 0;
-  const bool closed = std::fclose(std::exchange(file_, nullptr)) == 0;
-  if (!flushed || !closed || std::rename(temporary_.c_str(), final_.c_str()) != 0) {
-    const int error = errno;
-    ::unlink(temporary_.c_str());
-    return fail("[write] {}: {}", final_.string(), std::strerror(error));
-  }
+  // The lock is held until the name has changed, so that no second writer takes the name over.
+  const bool renamed = std::fflush(file_) == 0 && fsync(fileno(file_)) == 0 &&
+                       std::rename(temporary_.c_str(), final_.c_str()) == 0;
+  const int error = errno;
+  if (!renamed) ::unlink(temporary_.c_str());
+  std::fclose(std::exchange(file_, nullptr));
+  if (!renamed) return fail("[write] {}: {}", final_.string(), std::strerror(error));
   return {};
 }
 
 Result<std::string> read_file(const std::filesystem::path& path, uint64_t limit) {
   PL_TRY(const MappedFile file, MappedFile::open(path));
   if (file.bytes().size() > limit)
-    return fail("[read] {}: {} bytes, more than the {} allowed", path.string(), file.bytes().size(), limit);
+    return fail("[read] {}: {} bytes, more than the {} allowed", path.string(), file.bytes().size(),
+                limit);
   return std::string(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
 }
 
@@ -103,7 +123,8 @@ Status write_file_atomically(const std::filesystem::path& path, std::string_view
 
 std::filesystem::path cache_dir() {
   if (const char* dir = std::getenv("PLANELOOM_CACHE"); dir && *dir) return dir;
-  if (const char* dir = std::getenv("XDG_CACHE_HOME"); dir && *dir) return std::filesystem::path(dir) / "planeloom";
+  if (const char* dir = std::getenv("XDG_CACHE_HOME"); dir && *dir)
+    return std::filesystem::path(dir) / "planeloom";
   const char* home = std::getenv("HOME");
   return std::filesystem::path(home && *home ? home : "/tmp") / ".cache" / "planeloom";
 }

@@ -26,7 +26,9 @@ class MappedFile {
   size_t size_ = 0;
 };
 
-/// Writes to "NAME.tmp.PID" beside the target and renames on commit(); without commit nothing remains.
+/// Writes to "NAME.tmp" beside the target and renames on commit(); without commit nothing remains.
+/// A killed process leaves its "NAME.tmp" to the next writer, which takes it over; a living one
+/// keeps it locked, and a second writer is refused.
 class AtomicFile {
  public:
   static Result<AtomicFile> create(const std::filesystem::path& path);
@@ -47,7 +49,8 @@ class AtomicFile {
 };
 
 /// The whole file, refused above `limit` bytes.
-Result<std::string> read_file(const std::filesystem::path& path, uint64_t limit = uint64_t{1} << 30);
+Result<std::string> read_file(const std::filesystem::path& path,
+                              uint64_t limit = uint64_t{1} << 30);
 Status write_file_atomically(const std::filesystem::path& path, std::string_view text);
 
 /// $PLANELOOM_CACHE, else $XDG_CACHE_HOME/planeloom, else ~/.cache/planeloom.

@@ -38,21 +38,25 @@ void TerminalProgress::update(std::string_view stage, uint64_t done, uint64_t to
   const bool terminal = isatty(STDERR_FILENO);
   const bool last = total > 0 && done >= total;
   const auto pause = terminal ? std::chrono::milliseconds(100) : std::chrono::milliseconds(10000);
-  if (drawn_ == Clock::time_point{} && !terminal && !last) drawn_ = now;  // stay quiet for short jobs
+  if (drawn_ == Clock::time_point{} && !terminal && !last)
+    drawn_ = now;  // stay quiet for short jobs
   if (!last && now - drawn_ < pause) return;
   drawn_ = now;
   const double elapsed = std::chrono::duration<double>(now - start_).count();
-  const double rate = elapsed > 0 ? static_cast<double>(done - std::min(first_, done)) / elapsed : 0;
+  const double rate =
+      elapsed > 0 ? static_cast<double>(done - std::min(first_, done)) / elapsed : 0;
   std::string amount = bytes_ ? fmt::format("{:.1f}/{:.1f} MB", done / 1e6, total / 1e6)
                               : fmt::format("{}/{}", done, total);
-  std::string left = last            ? duration(elapsed)
-                     : rate > 0 && total ? duration(static_cast<double>(total - done) / rate) + " left"
-                                         : "";
+  std::string left = last ? duration(elapsed)
+                     : rate > 0 && total
+                         ? duration(static_cast<double>(total - done) / rate) + " left"
+                         : "";
   constexpr int kWidth = 24;
-  const int filled = total ? static_cast<int>(kWidth * std::min<double>(1.0, double(done) / double(total))) : 0;
+  const int filled =
+      total ? static_cast<int>(kWidth * std::min<double>(1.0, double(done) / double(total))) : 0;
   std::fprintf(stderr, "%s%-14s [%s%s] %s  %s%s", terminal ? "\r\033[K" : "", stage_.c_str(),
-               std::string(filled, '#').c_str(), std::string(kWidth - filled, '.').c_str(), amount.c_str(),
-               left.c_str(), terminal ? "" : "\n");
+               std::string(filled, '#').c_str(), std::string(kWidth - filled, '.').c_str(),
+               amount.c_str(), left.c_str(), terminal ? "" : "\n");
   std::fflush(stderr);
   line_open_ = terminal;
 }
@@ -64,7 +68,7 @@ void TerminalProgress::finish() {
 }
 
 void install_interrupt_handler() {
-  struct sigaction action {};
+  struct sigaction action{};
   action.sa_handler = on_interrupt;
   sigaction(SIGINT, &action, nullptr);
 }

@@ -1,4 +1,5 @@
-// Errors are values: every fallible function returns Result<T>; the library neither prints nor exits.
+// Errors are values: every fallible function returns Result<T>; the library neither prints nor
+// exits.
 #pragma once
 #include <fmt/format.h>
 
@@ -30,14 +31,14 @@ template <class... Args>
 
 /// PL_TRY(auto x, expr): x = value of expr, or return its error from the enclosing function.
 #define PL_TRY(declaration, ...) PL_TRY_(PL_CONCAT(pl_result_, __LINE__), declaration, __VA_ARGS__)
-#define PL_TRY_(result, declaration, ...)                                  \
-  auto result = (__VA_ARGS__);                                             \
+#define PL_TRY_(result, declaration, ...)                                          \
+  auto result = (__VA_ARGS__);                                                     \
   if (!result) return tl::unexpected<planeloom::Error>(std::move(result).error()); \
   declaration = std::move(*result)
 
 /// PL_CHECK(expr): return the error of a Status expression from the enclosing function.
-#define PL_CHECK(...)                                                         \
-  do {                                                                        \
-    if (auto pl_status = (__VA_ARGS__); !pl_status)                           \
-      return tl::unexpected<planeloom::Error>(std::move(pl_status).error());  \
+#define PL_CHECK(...)                                                        \
+  do {                                                                       \
+    if (auto pl_status = (__VA_ARGS__); !pl_status)                          \
+      return tl::unexpected<planeloom::Error>(std::move(pl_status).error()); \
   } while (false)

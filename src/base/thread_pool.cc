@@ -10,7 +10,8 @@
 namespace planeloom {
 namespace {
 
-// About 20 microseconds of spinning: shorter than a park and wake, longer than the gap between two layers.
+// About 20 microseconds of spinning: shorter than a park and wake, longer than the gap between two
+// layers.
 constexpr int kSpins = 4000;
 
 void pause_cpu() {
@@ -68,7 +69,8 @@ void ThreadPool::worker_loop(int worker) {
   uint64_t seen = 0;
   for (;;) {
     int spins = 0;
-    while (generation_.load(std::memory_order_acquire) == seen && !stop_.load(std::memory_order_relaxed)) {
+    while (generation_.load(std::memory_order_acquire) == seen &&
+           !stop_.load(std::memory_order_relaxed)) {
       if (++spins < kSpins) {
         pause_cpu();
         continue;
@@ -83,7 +85,8 @@ void ThreadPool::worker_loop(int worker) {
   }
 }
 
-void ThreadPool::parallel_for(int64_t n, int64_t grain, FunctionRef<void(int64_t, int64_t, int)> body) {
+void ThreadPool::parallel_for(int64_t n, int64_t grain,
+                              FunctionRef<void(int64_t, int64_t, int)> body) {
   if (n <= 0) return;
   grain = std::max<int64_t>(1, grain);
   if (workers_.empty() || n <= grain) {
@@ -100,8 +103,10 @@ void ThreadPool::parallel_for(int64_t n, int64_t grain, FunctionRef<void(int64_t
   wake_.notify_all();
   take_ranges(0);
   for (int spins = 0; running_.load(std::memory_order_acquire) != 0;) {
-    if (++spins < kSpins) pause_cpu();
-    else std::this_thread::yield();
+    if (++spins < kSpins)
+      pause_cpu();
+    else
+      std::this_thread::yield();
   }
 }
 

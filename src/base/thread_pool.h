@@ -22,8 +22,8 @@ class ThreadPool {
 
   int size() const { return static_cast<int>(workers_.size()) + 1; }
 
-  /// Calls body(begin, end, worker) on disjoint ranges that cover [0, n), each at most `grain` long.
-  /// Not reentrant: a body must not call parallel_for of the same pool.
+  /// Calls body(begin, end, worker) on disjoint ranges that cover [0, n), each at most `grain`
+  /// long. Not reentrant: a body must not call parallel_for of the same pool.
   void parallel_for(int64_t n, int64_t grain, FunctionRef<void(int64_t, int64_t, int)> body);
 
   /// CPUs that this process may use: the affinity mask, cut by a cgroup CPU quota.

@@ -19,8 +19,8 @@ constexpr std::array<uint64_t, 256> make_spread() {
 }
 constexpr std::array<uint64_t, 256> kSpread = make_spread();
 
-/// Where a row keeps the 32 columns of plane p from column c on, c a multiple of 32. Words are little-endian, so half of
-/// a 64-bit word is the 32-bit word of its columns.
+/// Where a row keeps the 32 columns of plane p from column c on, c a multiple of 32. Words are
+/// little-endian, so half of a 64-bit word is the 32-bit word of its columns.
 int64_t word_at(int planes, int64_t cols, int p, int64_t c) {
   const int64_t block = c / 64 * 64;
   return block / 8 * planes + (block + 64 <= cols ? p * 8 + (c - block) / 8 : p * 4);
@@ -32,7 +32,9 @@ class BitplaneCodec final : public Codec {
       : planes_(planes), group_(group), name_(fmt::format("bitplane k={} g={}", planes, group)) {}
 
   std::string_view name() const override { return name_; }
-  CodecLayout layout() const override { return {CodecLayout::Kind::kBitplane, DType::kI8, planes_, group_}; }
+  CodecLayout layout() const override {
+    return {CodecLayout::Kind::kBitplane, DType::kI8, planes_, group_};
+  }
   int64_t col_multiple() const override { return group_; }
   int64_t code_bytes(int64_t cols) const override { return cols / 8 * planes_; }
   int64_t coef_bytes(int64_t cols) const override { return cols / group_ * (planes_ + 1) * 2; }
@@ -51,7 +53,8 @@ class BitplaneCodec final : public Codec {
       for (int64_t c = g * group_; c < (g + 1) * group_; c += 32)
         for (int64_t i = 0; i < 4; ++i, out += 8) {
           uint64_t eight = 0;
-          for (int p = 0; p < planes_; ++p) eight |= kSpread[codes[word_at(planes_, w.cols, p, c) + i]] << p;
+          for (int p = 0; p < planes_; ++p)
+            eight |= kSpread[codes[word_at(planes_, w.cols, p, c) + i]] << p;
           for (int j = 0; j < 8; ++j) out[j] = level[(eight >> (8 * j)) & 15];
         }
     }
@@ -63,12 +66,14 @@ class BitplaneCodec final : public Codec {
     for (int p = 0; p < planes_; ++p)
       for (int64_t c = 0; c < w.cols; c += 32) {
         const uint8_t* word = codes + word_at(planes_, w.cols, p, c);
-        for (int64_t i = 0; i < 4; ++i) std::memcpy(out.code + p * padded + c + 8 * i, &kSpread[word[i]], 8);
+        for (int64_t i = 0; i < 4; ++i)
+          std::memcpy(out.code + p * padded + c + 8 * i, &kSpread[word[i]], 8);
       }
     const int64_t per_group = group_ / kScaleGroup;
     for (int64_t g = 0; g < w.cols / group_; ++g) {
       const auto c = coefficients(w, row, g);
-      for (int p = 0; p < planes_; ++p) std::fill_n(out.scale + p * scales + g * per_group, per_group, c[p]);
+      for (int p = 0; p < planes_; ++p)
+        std::fill_n(out.scale + p * scales + g * per_group, per_group, c[p]);
       std::fill_n(out.offset + g * per_group, per_group, c[planes_]);
     }
     clear_padding(w.cols, planes_, out);
@@ -89,7 +94,8 @@ class BitplaneCodec final : public Codec {
   }
   std::array<float, kMaxK + 1> coefficients(const PackedMatrix& w, int64_t row, int64_t g) const {
     std::array<float, kMaxK + 1> c{};
-    for (int p = 0; p <= planes_; ++p) c[p] = coef_at(w, coef_bytes(w.cols), row, g * (planes_ + 1) + p);
+    for (int p = 0; p <= planes_; ++p)
+      c[p] = coef_at(w, coef_bytes(w.cols), row, g * (planes_ + 1) + p);
     return c;
   }
 
@@ -97,7 +103,8 @@ class BitplaneCodec final : public Codec {
   std::string name_;
 };
 
-/// Null when out of range. Every instance is made at the first call and lives as long as the program.
+/// Null when out of range. Every instance is made at the first call and lives as long as the
+/// program.
 const BitplaneCodec* instance(int planes, int group) {
   static const std::vector<BitplaneCodec> all = [] {
     std::vector<BitplaneCodec> list;
@@ -116,11 +123,13 @@ bool plane_group_known(int group) { return group_index(group) >= 0; }
 
 Result<const Codec*> bitplane_codec(int planes, int group) {
   if (const Codec* codec = instance(planes, group)) return codec;
-  return fail("[codec] bitplane k={} g={}; k 1 to 4 and g 32, 64, 96, 128, 192 or 256 wanted", planes, group);
+  return fail("[codec] bitplane k={} g={}; k 1 to 4 and g 32, 64, 96, 128, 192 or 256 wanted",
+              planes, group);
 }
 
 Result<EncodedMatrix> encode_bitplane(int planes, int group, int64_t rows, int64_t cols,
-                                      std::span<const uint8_t> codes, std::span<const uint16_t> coef) {
+                                      std::span<const uint8_t> codes,
+                                      std::span<const uint16_t> coef) {
   PL_TRY([[maybe_unused]] const Codec* known, bitplane_codec(planes, group));
   const BitplaneCodec* codec = instance(planes, group);
   PL_CHECK(check_encode(*codec, rows, cols, group, planes + 1, 1 << planes, codes, coef));

@@ -1,4 +1,5 @@
-// The codec contract: a packed weight format is one type. Every quantizer ends in a codec, every kernel starts from one.
+// The codec contract: a packed weight format is one type. Every quantizer ends in a codec, every
+// kernel starts from one.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -15,13 +16,14 @@ namespace planeloom {
 class Codec;
 
 /// A matrix of rows x cols weights in one packed format. Borrowed memory; y = W x runs over cols.
-/// Rows are stored one after another, `codec->row_bytes` apart, in `codes` (and in `coef` where the codec has one).
+/// Rows are stored one after another, `codec->row_bytes` apart, in `codes` (and in `coef` where the
+/// codec has one).
 struct PackedMatrix {
   const Codec* codec = nullptr;
-  int64_t rows = 0;                 // outputs
-  int64_t cols = 0;                 // inputs
-  std::span<const std::byte> codes; // rows * codec->code_bytes(cols)
-  std::span<const std::byte> coef;  // rows * codec->coef_bytes(cols); empty for the GGUF types
+  int64_t rows = 0;                  // outputs
+  int64_t cols = 0;                  // inputs
+  std::span<const std::byte> codes;  // rows * codec->code_bytes(cols)
+  std::span<const std::byte> coef;   // rows * codec->coef_bytes(cols); empty for the GGUF types
 };
 
 /// Columns of the integer form are padded with zero codes to a multiple of this.
@@ -30,7 +32,9 @@ inline constexpr int kPlaneAlign = 64;
 inline constexpr int kScaleGroup = 16;
 inline constexpr int kMaxPlanes = 4;
 
-inline int64_t padded_cols(int64_t cols) { return (cols + kPlaneAlign - 1) / kPlaneAlign * kPlaneAlign; }
+inline int64_t padded_cols(int64_t cols) {
+  return (cols + kPlaneAlign - 1) / kPlaneAlign * kPlaneAlign;
+}
 
 /// One row as integer planes, the form in which int8 activations meet any low-bit weight:
 ///   w[c] = offset[c/16] + sum_p scale[p][c/16] * code[p][c],   codes 0..255
@@ -44,11 +48,12 @@ struct PlaneRow {
 /// Which layout a codec's bytes have, for kernels that read them directly.
 struct CodecLayout {
   enum class Kind { kGguf, kBitplane, kTritplane } kind = Kind::kGguf;
-  DType type = DType::kF32;  // kGguf
-  int planes = 0, group = 0; // the plane formats
+  DType type = DType::kF32;   // kGguf
+  int planes = 0, group = 0;  // the plane formats
 };
 
-/// One packed weight format: layout, exact bits, decode. Stateless; instances live for the whole program.
+/// One packed weight format: layout, exact bits, decode. Stateless; instances live for the whole
+/// program.
 class Codec {
  public:
   virtual ~Codec() = default;
@@ -75,16 +80,19 @@ class Codec {
 
 /// Every scale counted: 8 * (code + coef bytes) / weights.
 inline double bits_per_weight(const Codec& codec, int64_t cols) {
-  return 8.0 * static_cast<double>(codec.code_bytes(cols) + codec.coef_bytes(cols)) / static_cast<double>(cols);
+  return 8.0 * static_cast<double>(codec.code_bytes(cols) + codec.coef_bytes(cols)) /
+         static_cast<double>(cols);
 }
 
 /// The codec of a GGUF element type, or null for a type that holds no weights (I8 ... F64).
 const Codec* gguf_codec(DType type);
 
-/// The codec that a Planeloom file names, e.g. "bitplane k=2 g=64"; an error for an unknown or malformed name.
+/// The codec that a Planeloom file names, e.g. "bitplane k=2 g=64"; an error for an unknown or
+/// malformed name.
 Result<const Codec*> codec_by_name(std::string_view name);
 
-/// Checks that sizes fit together before anything is read: cols a multiple, both spans exactly as long as the rows need.
+/// Checks that sizes fit together before anything is read: cols a multiple, both spans exactly as
+/// long as the rows need.
 Status check_matrix(const PackedMatrix& w, std::string_view tensor_name);
 
 /// A matrix that owns its bytes: what a quantizer returns.

@@ -1,4 +1,5 @@
-// What the two plane formats share: their groups, their coefficients, and the checks of their encoders.
+// What the two plane formats share: their groups, their coefficients, and the checks of their
+// encoders.
 #pragma once
 #include <algorithm>
 #include <bit>
@@ -9,7 +10,8 @@
 
 namespace planeloom::planes_detail {
 
-static_assert(std::endian::native == std::endian::little, "plane words are read as they lie in the file");
+static_assert(std::endian::native == std::endian::little,
+              "plane words are read as they lie in the file");
 
 inline constexpr int kGroups[] = {32, 64, 96, 128, 192, 256};
 inline constexpr int kGroupCount = 6;
@@ -38,9 +40,11 @@ inline void clear_padding(int64_t cols, int planes, PlaneRow out) {
   std::fill(out.offset + cols / kScaleGroup, out.offset + scales, 0.0f);
 }
 
-/// Checks an encoder's arguments: codes (rows, cols) below `levels`, coef (rows, cols / group, per_group).
-inline Status check_encode(const Codec& codec, int64_t rows, int64_t cols, int group, int per_group, int levels,
-                           std::span<const uint8_t> codes, std::span<const uint16_t> coef) {
+/// Checks an encoder's arguments: codes (rows, cols) below `levels`, coef (rows, cols / group,
+/// per_group).
+inline Status check_encode(const Codec& codec, int64_t rows, int64_t cols, int group, int per_group,
+                           int levels, std::span<const uint8_t> codes,
+                           std::span<const uint16_t> coef) {
   constexpr int64_t kLimit = int64_t{1} << 31;
   if (rows <= 0 || cols <= 0 || rows >= kLimit || cols >= kLimit)
     return fail("[encode {}] shape {} x {} out of range", codec.name(), rows, cols);
@@ -48,15 +52,18 @@ inline Status check_encode(const Codec& codec, int64_t rows, int64_t cols, int g
     return fail("[encode {}] {} columns, a multiple of {} wanted", codec.name(), cols, group);
   if (codes.size() != static_cast<uint64_t>(rows * cols))
     return fail("[encode {}] {} codes for {} x {} weights", codec.name(), codes.size(), rows, cols);
-  if (const int64_t want = rows * (cols / group) * per_group; coef.size() != static_cast<uint64_t>(want))
+  if (const int64_t want = rows * (cols / group) * per_group;
+      coef.size() != static_cast<uint64_t>(want))
     return fail("[encode {}] {} coefficients, {} wanted", codec.name(), coef.size(), want);
   for (uint8_t code : codes)
-    if (code >= levels) return fail("[encode {}] code {}, below {} wanted", codec.name(), code, levels);
+    if (code >= levels)
+      return fail("[encode {}] code {}, below {} wanted", codec.name(), code, levels);
   return {};
 }
 
 /// An EncodedMatrix with room for the codes, coefficients copied.
-inline EncodedMatrix make_encoded(const Codec* codec, int64_t rows, int64_t cols, std::span<const uint16_t> coef) {
+inline EncodedMatrix make_encoded(const Codec* codec, int64_t rows, int64_t cols,
+                                  std::span<const uint16_t> coef) {
   EncodedMatrix out{codec, rows, cols, {}, {}};
   out.codes.resize(static_cast<size_t>(rows * codec->code_bytes(cols)));
   const auto bytes = std::as_bytes(coef);

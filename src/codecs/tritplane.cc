@@ -10,11 +10,13 @@ using namespace planes_detail;
 
 constexpr int kTritPlanes = 2;
 
-/// Entry b: the five base-3 digits of b, lowest first, then three bytes of padding so that a copy is one store.
+/// Entry b: the five base-3 digits of b, lowest first, then three bytes of padding so that a copy
+/// is one store.
 constexpr std::array<std::array<uint8_t, 8>, 256> make_digits() {
   std::array<std::array<uint8_t, 8>, 256> table{};
   for (int b = 0; b < 256; ++b)
-    for (int i = 0, rest = b % 243; i < 5; ++i, rest /= 3) table[b][i] = static_cast<uint8_t>(rest % 3);
+    for (int i = 0, rest = b % 243; i < 5; ++i, rest /= 3)
+      table[b][i] = static_cast<uint8_t>(rest % 3);
   return table;
 }
 constexpr auto kDigits = make_digits();
@@ -25,10 +27,12 @@ constexpr int64_t plane_bytes(int64_t columns) { return (columns + 4) / 5; }
 /// digits: (columns); columns is 64 or 32.
 void decode_block(const uint8_t* bytes, int64_t columns, uint8_t* digits) {
   const int64_t whole = columns / 5;
-  // Eight bytes a store: the three too many are overwritten by the next, and the last whole byte has room for them.
+  // Eight bytes a store: the three too many are overwritten by the next, and the last whole byte
+  // has room for them.
   for (int64_t i = 0; i + 1 < whole; ++i) std::memcpy(digits + 5 * i, kDigits[bytes[i]].data(), 8);
   std::memcpy(digits + 5 * (whole - 1), kDigits[bytes[whole - 1]].data(), 5);
-  std::memcpy(digits + 5 * whole, kDigits[bytes[whole]].data(), static_cast<size_t>(columns - 5 * whole));
+  std::memcpy(digits + 5 * whole, kDigits[bytes[whole]].data(),
+              static_cast<size_t>(columns - 5 * whole));
 }
 
 void encode_block(const uint8_t* digits, int64_t columns, uint8_t* bytes) {
@@ -44,7 +48,9 @@ class TritplaneCodec final : public Codec {
   explicit TritplaneCodec(int group) : group_(group), name_(fmt::format("tritplane g={}", group)) {}
 
   std::string_view name() const override { return name_; }
-  CodecLayout layout() const override { return {CodecLayout::Kind::kTritplane, DType::kI8, kTritPlanes, group_}; }
+  CodecLayout layout() const override {
+    return {CodecLayout::Kind::kTritplane, DType::kI8, kTritPlanes, group_};
+  }
   int64_t col_multiple() const override { return group_; }
   int64_t code_bytes(int64_t cols) const override {
     return kTritPlanes * (cols / 64 * plane_bytes(64) + (cols % 64 != 0 ? plane_bytes(32) : 0));
@@ -61,7 +67,8 @@ class TritplaneCodec final : public Codec {
       for (int p = 0; p < kTritPlanes; ++p) decode_block(block(w, row, c, p), columns, digits[p]);
       for (int64_t half = 0; half < columns; half += 32) {  // a group starts at a multiple of 32
         if (const int64_t g = (c + half) / group_; g != group) levels(w, row, group = g, level);
-        for (int64_t j = half; j < half + 32; ++j) out[c + j] = level[digits[0][j] + 3 * digits[1][j]];
+        for (int64_t j = half; j < half + 32; ++j)
+          out[c + j] = level[digits[0][j] + 3 * digits[1][j]];
       }
     }
   }
@@ -70,7 +77,8 @@ class TritplaneCodec final : public Codec {
     const int64_t padded = padded_cols(w.cols), scales = padded / kScaleGroup;
     for (int64_t c = 0; c < w.cols; c += 64)
       for (int p = 0; p < kTritPlanes; ++p)
-        decode_block(block(w, row, c, p), std::min<int64_t>(64, w.cols - c), out.code + p * padded + c);
+        decode_block(block(w, row, c, p), std::min<int64_t>(64, w.cols - c),
+                     out.code + p * padded + c);
     const int64_t per_group = group_ / kScaleGroup;
     for (int64_t g = 0; g < w.cols / group_; ++g) {
       float sum = 0;
@@ -90,7 +98,8 @@ class TritplaneCodec final : public Codec {
     for (int64_t c = 0; c < cols; c += 64) {
       const int64_t columns = std::min<int64_t>(64, cols - c);
       for (int p = 0; p < kTritPlanes; ++p, out += plane_bytes(columns)) {
-        for (int64_t j = 0; j < columns; ++j) digits[j] = p == 0 ? code[c + j] % 3 : code[c + j] / 3;
+        for (int64_t j = 0; j < columns; ++j)
+          digits[j] = p == 0 ? code[c + j] % 3 : code[c + j] / 3;
         encode_block(digits, columns, out);
       }
     }
@@ -103,7 +112,8 @@ class TritplaneCodec final : public Codec {
            c / 64 * kTritPlanes * plane_bytes(64) + plane * width;
   }
   void levels(const PackedMatrix& w, int64_t row, int64_t g, float* level) const {
-    const float a1 = coef_at(w, coef_bytes(w.cols), row, g * 2), a2 = coef_at(w, coef_bytes(w.cols), row, g * 2 + 1);
+    const float a1 = coef_at(w, coef_bytes(w.cols), row, g * 2),
+                a2 = coef_at(w, coef_bytes(w.cols), row, g * 2 + 1);
     const float first[3] = {-a1, 0.0f, a1}, second[3] = {-a2, 0.0f, a2};
     for (int v = 0; v < 9; ++v) level[v] = first[v % 3] + second[v / 3];
   }
@@ -112,7 +122,8 @@ class TritplaneCodec final : public Codec {
   std::string name_;
 };
 
-/// Null when out of range. Every instance is made at the first call and lives as long as the program.
+/// Null when out of range. Every instance is made at the first call and lives as long as the
+/// program.
 const TritplaneCodec* instance(int group) {
   static const std::vector<TritplaneCodec> all(std::begin(kGroups), std::end(kGroups));
   const int index = group_index(group);
@@ -126,7 +137,8 @@ Result<const Codec*> tritplane_codec(int group) {
   return fail("[codec] tritplane g={}; g 32, 64, 96, 128, 192 or 256 wanted", group);
 }
 
-Result<EncodedMatrix> encode_tritplane(int group, int64_t rows, int64_t cols, std::span<const uint8_t> codes,
+Result<EncodedMatrix> encode_tritplane(int group, int64_t rows, int64_t cols,
+                                       std::span<const uint8_t> codes,
                                        std::span<const uint16_t> coef) {
   PL_TRY([[maybe_unused]] const Codec* known, tritplane_codec(group));
   const TritplaneCodec* codec = instance(group);

@@ -8,7 +8,8 @@
 namespace planeloom {
 namespace {
 
-/// Enough text for a window of tokens with room to spare, so that a large file is not tokenized whole.
+/// Enough text for a window of tokens with room to spare, so that a large file is not tokenized
+/// whole.
 constexpr int64_t kBytesPerToken = 16;
 
 Result<CalibrationText> from_file(const Tokenizer& tokenizer, const CalibrationOptions& o) {
@@ -18,25 +19,30 @@ Result<CalibrationText> from_file(const Tokenizer& tokenizer, const CalibrationO
   std::vector<int32_t> ids = tokenizer.encode(text, {.add_special = false, .parse_special = false});
   const int64_t windows = std::min(o.windows, static_cast<int64_t>(ids.size()) / o.context);
   if (windows < 1)
-    return fail("[calibration] {}: {} tokens, less than one window of {}", o.source, ids.size(), o.context);
+    return fail("[calibration] {}: {} tokens, less than one window of {}", o.source, ids.size(),
+                o.context);
   ids.resize(static_cast<size_t>(windows * o.context));
   if (tokenizer.adds_bos() && tokenizer.bos())
-    for (int64_t w = 0; w < windows; ++w) ids[static_cast<size_t>(w * o.context)] = *tokenizer.bos();
+    for (int64_t w = 0; w < windows; ++w)
+      ids[static_cast<size_t>(w * o.context)] = *tokenizer.bos();
   const std::string name = std::filesystem::path(o.source).filename().string();
-  return CalibrationText{o.context, std::move(ids), fmt::format("{}: {} windows of {} tokens", name, windows, o.context)};
+  return CalibrationText{o.context, std::move(ids),
+                         fmt::format("{}: {} windows of {} tokens", name, windows, o.context)};
 }
 
 /// Ordinary tokens: neither control nor unused nor single bytes of a fallback.
 std::vector<int32_t> ordinary_tokens(const Tokenizer& tokenizer, int64_t vocab) {
   std::vector<int32_t> ids;
   for (int32_t id = 0; id < std::min<int64_t>(vocab, tokenizer.vocab_size()); ++id)
-    if (!tokenizer.is_special(id) && !tokenizer.is_end_of_generation(id) && !tokenizer.token_bytes(id).empty()) ids.push_back(id);
+    if (!tokenizer.is_special(id) && !tokenizer.is_end_of_generation(id) &&
+        !tokenizer.token_bytes(id).empty())
+      ids.push_back(id);
   return ids;
 }
 
 /// Writes one window with its own session on one thread.
-Status write_window(const Model& model, const Tokenizer& tokenizer, const Kernels& kernels, std::span<const int32_t> starts,
-                    uint64_t seed, std::span<int32_t> window) {
+Status write_window(const Model& model, const Tokenizer& tokenizer, const Kernels& kernels,
+                    std::span<const int32_t> starts, uint64_t seed, std::span<int32_t> window) {
   ThreadPool alone(1);
   SessionOptions options;
   options.context = static_cast<int64_t>(window.size());
@@ -64,22 +70,32 @@ Status write_window(const Model& model, const Tokenizer& tokenizer, const Kernel
   return {};
 }
 
-Result<CalibrationText> from_model(const Model& model, const Tokenizer& tokenizer, const Compute& compute,
-                                   const CalibrationOptions& o, Progress& progress) {
+Result<CalibrationText> from_model(const Model& model, const Tokenizer& tokenizer,
+                                   const Compute& compute, const CalibrationOptions& o,
+                                   Progress& progress) {
   const std::vector<int32_t> starts = ordinary_tokens(tokenizer, model.vocab());
-  if (starts.empty()) return fail("[calibration] the vocabulary has no ordinary tokens to start from");
-  CalibrationText text{o.context, std::vector<int32_t>(static_cast<size_t>(o.windows * o.context)),
-                       fmt::format("written by the model itself: {} windows of {} tokens, temperature 1, seed {}", o.windows, o.context, o.seed)};
+  if (starts.empty())
+    return fail("[calibration] the vocabulary has no ordinary tokens to start from");
+  CalibrationText text{
+      o.context, std::vector<int32_t>(static_cast<size_t>(o.windows * o.context)),
+      fmt::format("written by the model itself: {} windows of {} tokens, temperature 1, seed {}",
+                  o.windows, o.context, o.seed)};
   std::vector<Status> status(static_cast<size_t>(o.windows));
   std::atomic<int64_t> done{0};
-  // One window per thread: sequences are independent, and small layers gain little from two threads each.
+  // One window per thread: sequences are independent, and small layers gain little from two threads
+  // each.
   compute.pool->parallel_for(o.windows, 1, [&](int64_t begin, int64_t end, int worker) {
     for (int64_t w = begin; w < end; ++w) {
-      const auto window = std::span(text.tokens).subspan(static_cast<size_t>(w * o.context), static_cast<size_t>(o.context));
-      status[static_cast<size_t>(w)] = write_window(model, tokenizer, *compute.kernels, starts,
-                                                    Rng(o.seed + static_cast<uint64_t>(w) * 0x9E3779B97F4A7C15ull).next(), window);
+      const auto window =
+          std::span(text.tokens)
+              .subspan(static_cast<size_t>(w * o.context), static_cast<size_t>(o.context));
+      status[static_cast<size_t>(w)] = write_window(
+          model, tokenizer, *compute.kernels, starts,
+          Rng(o.seed + static_cast<uint64_t>(w) * 0x9E3779B97F4A7C15ull).next(), window);
       const int64_t finished = done.fetch_add(1) + 1;
-      if (worker == 0) progress.update("self-calibration", static_cast<uint64_t>(finished), static_cast<uint64_t>(o.windows));
+      if (worker == 0)
+        progress.update("self-calibration", static_cast<uint64_t>(finished),
+                        static_cast<uint64_t>(o.windows));
     }
   });
   for (auto& s : status) PL_CHECK(std::move(s));
@@ -88,11 +104,14 @@ Result<CalibrationText> from_model(const Model& model, const Tokenizer& tokenize
 
 }  // namespace
 
-Result<CalibrationText> calibration_text(const Model& model, const Tokenizer& tokenizer, const Compute& compute,
-                                         const CalibrationOptions& o, Progress& progress) {
+Result<CalibrationText> calibration_text(const Model& model, const Tokenizer& tokenizer,
+                                         const Compute& compute, const CalibrationOptions& o,
+                                         Progress& progress) {
   if (o.windows < 1 || o.windows > 100000 || o.context < 8 || o.context > 1 << 20)
-    return fail("[calibration] {} windows of {} tokens, wanted 1..100000 of 8..2^20", o.windows, o.context);
-  return o.source == "self" ? from_model(model, tokenizer, compute, o, progress) : from_file(tokenizer, o);
+    return fail("[calibration] {} windows of {} tokens, wanted 1..100000 of 8..2^20", o.windows,
+                o.context);
+  return o.source == "self" ? from_model(model, tokenizer, compute, o, progress)
+                            : from_file(tokenizer, o);
 }
 
 }  // namespace planeloom

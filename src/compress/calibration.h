@@ -25,14 +25,17 @@ struct CalibrationText {
 
   int64_t windows() const { return context ? static_cast<int64_t>(tokens.size()) / context : 0; }
   std::span<const int32_t> window(int64_t w) const {
-    return std::span(tokens).subspan(static_cast<size_t>(w * context), static_cast<size_t>(context));
+    return std::span(tokens).subspan(static_cast<size_t>(w * context),
+                                     static_cast<size_t>(context));
   }
 };
 
-/// From a file: its first tokens, cut into windows. From the model itself ("self"): every window starts at a token
-/// drawn uniformly from the ordinary vocabulary and continues by sampling at temperature 1 (as in LLM-QAT,
-/// arXiv 2305.17888, section 3.1); after an end of generation a new start is drawn. Each window has its own seed.
-Result<CalibrationText> calibration_text(const Model& model, const Tokenizer& tokenizer, const Compute& compute,
-                                         const CalibrationOptions& options, Progress& progress);
+/// From a file: its first tokens, cut into windows. From the model itself ("self"): every window
+/// starts at a token drawn uniformly from the ordinary vocabulary and continues by sampling at
+/// temperature 1 (as in LLM-QAT, arXiv 2305.17888, section 3.1); after an end of generation a new
+/// start is drawn. Each window has its own seed.
+Result<CalibrationText> calibration_text(const Model& model, const Tokenizer& tokenizer,
+                                         const Compute& compute, const CalibrationOptions& options,
+                                         Progress& progress);
 
 }  // namespace planeloom

@@ -29,8 +29,10 @@ Status write_matrix(const PackedMatrix& w, DType type, const Compute& compute, G
       std::vector<float> row(static_cast<size_t>(w.cols));
       for (int64_t r = begin; r < end; ++r) {
         w.codec->decode_row(w, first + r, row.data());
-        status[static_cast<size_t>(r)] = encode_simple(
-            type, row, std::span(out).subspan(static_cast<size_t>(r * row_bytes), static_cast<size_t>(row_bytes)));
+        status[static_cast<size_t>(r)] =
+            encode_simple(type, row,
+                          std::span(out).subspan(static_cast<size_t>(r * row_bytes),
+                                                 static_cast<size_t>(row_bytes)));
       }
     });
     for (auto& s : status) PL_CHECK(std::move(s));
@@ -41,23 +43,29 @@ Status write_matrix(const PackedMatrix& w, DType type, const Compute& compute, G
 
 }  // namespace
 
-Status export_model(const Model& model, DType type, const std::filesystem::path& out, const Compute& compute,
-                    Progress& progress) {
+Status export_model(const Model& model, DType type, const std::filesystem::path& out,
+                    const Compute& compute, Progress& progress) {
   const ModelFile& file = *model.file;
-  if (type != DType::kF16 && type != DType::kQ8_0) return fail("[export] type {}, wanted F16 or Q8_0", dtype_info(type).name);
+  if (type != DType::kF16 && type != DType::kQ8_0)
+    return fail("[export] type {}, wanted F16 or Q8_0", dtype_info(type).name);
   if (file.metadata().has("planeloom.tokenizer_json"))
-    return fail("[export] the model came from a Hugging Face folder, whose tokenizer other engines cannot read from a GGUF: "
-                "convert the folder with their own tool");
+    return fail(
+        "[export] the model came from a Hugging Face folder, whose tokenizer other engines cannot "
+        "read from a GGUF: "
+        "convert the folder with their own tool");
   Metadata metadata;
   for (const auto& [key, value] : file.metadata().entries())
     if (!key.starts_with("planeloom.")) metadata.set(key, value);
-  metadata.set("general.file_type", type == DType::kF16 ? uint32_t{1} : uint32_t{7});  // MOSTLY_F16, MOSTLY_Q8_0
+  metadata.set("general.file_type",
+               type == DType::kF16 ? uint32_t{1} : uint32_t{7});  // MOSTLY_F16, MOSTLY_Q8_0
 
   std::vector<TensorSpec> specs;
   std::vector<const StoredTensor*> copied;
   for (const StoredTensor& t : file.tensors()) {
-    const bool part = (t.name.ends_with(".planes") && file.metadata().has(codec_key(t.name.substr(0, t.name.size() - 7)))) ||
-                      (t.name.ends_with(".coef") && file.metadata().has(codec_key(t.name.substr(0, t.name.size() - 5))));
+    const bool part = (t.name.ends_with(".planes") &&
+                       file.metadata().has(codec_key(t.name.substr(0, t.name.size() - 7)))) ||
+                      (t.name.ends_with(".coef") &&
+                       file.metadata().has(codec_key(t.name.substr(0, t.name.size() - 5))));
     if (part) continue;
     specs.push_back({t.name, t.type, {t.dims.begin(), t.dims.begin() + t.n_dims}});
     copied.push_back(&t);
@@ -66,7 +74,8 @@ Status export_model(const Model& model, DType type, const std::filesystem::path&
   for (const std::string& name : plane_names(file)) {
     PL_TRY(const PackedMatrix w, file.matrix(name));
     if (w.cols % gguf_codec(type)->col_multiple() != 0)
-      return fail("[export] {}: {} columns are no multiple of {}", name, w.cols, gguf_codec(type)->col_multiple());
+      return fail("[export] {}: {} columns are no multiple of {}", name, w.cols,
+                  gguf_codec(type)->col_multiple());
     specs.push_back({name, type, {w.cols, w.rows}});
     matrices.push_back(w);
   }

@@ -20,13 +20,17 @@ namespace {
 struct Stage {
   std::vector<Linear> linears;
 };
-const Stage kStages[] = {{{Linear::kQ, Linear::kK, Linear::kV}}, {{Linear::kO}}, {{Linear::kGate, Linear::kUp}}, {{Linear::kDown}}};
+const Stage kStages[] = {{{Linear::kQ, Linear::kK, Linear::kV}},
+                         {{Linear::kO}},
+                         {{Linear::kGate, Linear::kUp}},
+                         {{Linear::kDown}}};
 
 bool needs_hessian(const std::string& method) { return method == "bpdq"; }
 
 std::string report_to_json(const ErrorReport& r) {
-  nlohmann::json j{{"weight_error", r.weight_error}, {"rounds", r.rounds}, {"mean_rounds", r.mean_rounds},
-                   {"unfinished", r.unfinished}, {"damping", r.damping}, {"bits_per_weight", r.bits_per_weight}};
+  nlohmann::json j{{"weight_error", r.weight_error}, {"rounds", r.rounds},
+                   {"mean_rounds", r.mean_rounds},   {"unfinished", r.unfinished},
+                   {"damping", r.damping},           {"bits_per_weight", r.bits_per_weight}};
   if (r.output_error) j["output_error"] = *r.output_error;
   return j.dump();
 }
@@ -35,7 +39,9 @@ ErrorReport report_from_json(const std::string& text) {
   const auto j = nlohmann::json::parse(text, nullptr, false);
   ErrorReport r;
   if (!j.is_object()) return r;
-  const auto number = [&](const char* key) { return j.contains(key) && j[key].is_number() ? j[key].get<double>() : 0.0; };
+  const auto number = [&](const char* key) {
+    return j.contains(key) && j[key].is_number() ? j[key].get<double>() : 0.0;
+  };
   r.weight_error = number("weight_error");
   r.rounds = static_cast<int>(number("rounds"));
   r.mean_rounds = number("mean_rounds");
@@ -46,16 +52,19 @@ ErrorReport report_from_json(const std::string& text) {
   return r;
 }
 
-/// Everything that the output depends on: weights, method, calibration. Threads and ISA are not in it: they change nothing.
+/// Everything that the output depends on: weights, method, calibration. Threads and ISA are not in
+/// it: they change nothing.
 Result<std::string> fingerprint(const Model& model, const QuantizeOptions& o) {
   Sha256 hash;
   for (const StoredTensor& t : model.file->tensors()) {
     hash.update(std::as_bytes(std::span(t.name)));
     hash.update(t.data);
   }
-  std::string text = fmt::format("planeloom quantize 1\nmodel {}\n{} bits {} group {} rounds {} damping {} ridge {} cap {} rows {}\n",
-                                 hash.hex(), o.quant.method, o.quant.bits, o.quant.group, o.quant.rounds,
-                                 o.quant.damping, o.quant.ridge, o.quant.cap_ridge, o.quant.per_row_best);
+  std::string text = fmt::format(
+      "planeloom quantize 1\nmodel {}\n{} bits {} group {} rounds {} damping {} ridge {} cap {} "
+      "rows {}\n",
+      hash.hex(), o.quant.method, o.quant.bits, o.quant.group, o.quant.rounds, o.quant.damping,
+      o.quant.ridge, o.quant.cap_ridge, o.quant.per_row_best);
   if (!needs_hessian(o.quant.method)) return text;
   const CalibrationOptions& c = o.calibration;
   std::string source = c.source;
@@ -65,25 +74,34 @@ Result<std::string> fingerprint(const Model& model, const QuantizeOptions& o) {
     file.update(std::as_bytes(std::span(bytes)));
     source = file.hex();
   }
-  return text + fmt::format("calibration {} {} x {} seed {}\n", source, c.windows, c.context, c.seed);
+  return text +
+         fmt::format("calibration {} {} x {} seed {}\n", source, c.windows, c.context, c.seed);
 }
 
 /// One run: the model whose linears are replaced one after another, and the calibration state.
 class Run {
  public:
-  Run(const Model& model, const QuantizeOptions& options, const Compute& compute, Progress& progress, Workspace workspace)
-      : model_(model), options_(options), compute_(compute), progress_(progress), workspace_(std::move(workspace)) {
+  Run(const Model& model, const QuantizeOptions& options, const Compute& compute,
+      Progress& progress, Workspace workspace)
+      : model_(model),
+        options_(options),
+        compute_(compute),
+        progress_(progress),
+        workspace_(std::move(workspace)) {
     options_.quant.isa = compute.kernels->isa;
   }
 
   Status prepare() {
     if (!needs_hessian(options_.quant.method)) return {};
     if (auto saved = workspace_.load_tokens();
-        saved && !saved->tokens.empty() && static_cast<int64_t>(saved->tokens.size()) % options_.calibration.context == 0) {
-      text_ = {options_.calibration.context, std::move(saved->tokens), std::move(saved->description)};
+        saved && !saved->tokens.empty() &&
+        static_cast<int64_t>(saved->tokens.size()) % options_.calibration.context == 0) {
+      text_ = {options_.calibration.context, std::move(saved->tokens),
+               std::move(saved->description)};
     } else {
       PL_TRY(const auto tokenizer, Tokenizer::from_metadata(model_.file->metadata()));
-      PL_TRY(text_, calibration_text(model_, *tokenizer, compute_, options_.calibration, progress_));
+      PL_TRY(text_,
+             calibration_text(model_, *tokenizer, compute_, options_.calibration, progress_));
       PL_CHECK(workspace_.save_tokens(text_.tokens, text_.description));
     }
     SessionOptions session;
@@ -92,7 +110,8 @@ class Run {
     session.cache = CacheType::kF32;
     PL_TRY(session_, Session::create(model_, compute_, session));
     hidden_.resize(static_cast<size_t>(text_.windows() * text_.context * model_.config.width));
-    for (int64_t w = 0; w < text_.windows(); ++w) PL_CHECK(session_->embed(text_.window(w), hidden(w)));
+    for (int64_t w = 0; w < text_.windows(); ++w)
+      PL_CHECK(session_->embed(text_.window(w), hidden(w)));
     return {};
   }
 
@@ -108,35 +127,42 @@ class Run {
       PL_CHECK(workspace_.save_layer(layer, entries_));
       saved = workspace_.load_layer(layer);
     }
-    if (!saved) return fail("[quantize] {}: layer {} cannot be read back", workspace_.path("").string(), layer);
+    if (!saved)
+      return fail("[quantize] {}: layer {} cannot be read back", workspace_.path("").string(),
+                  layer);
     PL_CHECK(adopt(layer, std::move(*saved)));
-    for (int64_t w = 0; session_ && w < text_.windows(); ++w) session_->run_layer(layer, hidden(w), text_.context, 0);
+    for (int64_t w = 0; session_ && w < text_.windows(); ++w)
+      session_->run_layer(layer, hidden(w), text_.context, 0);
     return {};
   }
 
   Status write(const std::filesystem::path& out) {
     Metadata metadata;
     for (const auto& [key, value] : model_.file->metadata().entries())
-      if (key.rfind("planeloom.codec.", 0) != 0 && key.rfind("planeloom.shape.", 0) != 0) metadata.set(key, value);
+      if (key.rfind("planeloom.codec.", 0) != 0 && key.rfind("planeloom.shape.", 0) != 0)
+        metadata.set(key, value);
     std::map<std::string, const PackedMatrix*> quantized;
     for (const auto& layer : finished_)
       for (const auto& linear : layer.linears) quantized[linear.name] = &linear.matrix;
     metadata.set("planeloom.method", options_.quant.method);
-    metadata.set("planeloom.calibration", text_.description.empty() ? std::string("none") : text_.description);
+    metadata.set("planeloom.calibration",
+                 text_.description.empty() ? std::string("none") : text_.description);
 
     std::vector<TensorSpec> specs;
     std::vector<const StoredTensor*> copied;
     for (const StoredTensor& t : model_.file->tensors()) {
       if (quantized.contains(t.name)) continue;
       const std::string base = base_name(t.name);
-      if (quantized.contains(base)) continue;  // the planes and coefficients of an input that was quantized before
+      if (quantized.contains(base))
+        continue;  // the planes and coefficients of an input that was quantized before
       if (base != t.name)
         for (const std::string& key : {codec_key(base), shape_key(base)})
           metadata.set(key, *model_.file->metadata().find(key));
       specs.push_back({t.name, t.type, {t.dims.begin(), t.dims.begin() + t.n_dims}});
       copied.push_back(&t);
     }
-    for (const auto& [name, w] : quantized) add_pair(name, *w->codec, w->rows, w->cols, metadata, specs);
+    for (const auto& [name, w] : quantized)
+      add_pair(name, *w->codec, w->rows, w->cols, metadata, specs);
 
     const std::filesystem::path partial = workspace_.path("out.gguf");
     PL_TRY(GgufWriter writer, GgufWriter::create(partial, metadata, specs));
@@ -156,7 +182,8 @@ class Run {
   /// "blk.0.attn_q.weight.planes" -> "blk.0.attn_q.weight"; other names as they are.
   static std::string base_name(const std::string& name) {
     for (const char* suffix : {".planes", ".coef"})
-      if (name.ends_with(suffix)) return name.substr(0, name.size() - std::string_view(suffix).size());
+      if (name.ends_with(suffix))
+        return name.substr(0, name.size() - std::string_view(suffix).size());
     return name;
   }
 
@@ -164,13 +191,15 @@ class Run {
     return hidden_.data() + window * text_.context * model_.config.width;
   }
 
-  /// Runs the calibration text up to the stage's first linear and returns its inputs' Hessian, factored.
+  /// Runs the calibration text up to the stage's first linear and returns its inputs' Hessian,
+  /// factored.
   Result<PreparedHessian> stage_hessian(int64_t layer, Linear first, int group) {
     const PackedMatrix& w = model_.layers[static_cast<size_t>(layer)].at(first);
     SecondMoments moments(w.cols);
     MomentsHook hook(compute_, layer, first, moments);
     session_->set_hooks(&hook);
-    for (int64_t i = 0; i < text_.windows(); ++i) session_->run_layer(layer, hidden(i), text_.context, 0);
+    for (int64_t i = 0; i < text_.windows(); ++i)
+      session_->run_layer(layer, hidden(i), text_.context, 0);
     session_->set_hooks(nullptr);
     return prepare_hessian(moments.hessian(), w.cols, group, options_.quant.damping);
   }
@@ -180,20 +209,25 @@ class Run {
     QuantOptions quant = options_.quant;
     quant.group = fitting_group(quant.group, cols);
     if (quant.group == 0)
-      return fail("[quantize] {}: {} columns are no multiple of any group (32, 64, 96, 128, 192, 256) up to {}",
-                  linear_name(layer, stage.linears[0]), cols, options_.quant.group);
+      return fail(
+          "[quantize] {}: {} columns are no multiple of any group (32, 64, 96, 128, 192, 256) up "
+          "to {}",
+          linear_name(layer, stage.linears[0]), cols, options_.quant.group);
     std::optional<PreparedHessian> hessian;
     if (needs_hessian(quant.method)) {
       PL_TRY(hessian, stage_hessian(layer, stage.linears[0], quant.group));
     }
     for (const Linear linear : stage.linears) {
       const std::string name = linear_name(layer, linear);
-      if (interrupted()) return fail("[quantize] interrupted before {}; run the same command again to go on", name);
-      progress_.update("quantize", static_cast<uint64_t>(layer) * 7 + static_cast<uint64_t>(linear), static_cast<uint64_t>(model_.config.layers) * 7);
+      if (interrupted())
+        return fail("[quantize] interrupted before {}; run the same command again to go on", name);
+      progress_.update("quantize", static_cast<uint64_t>(layer) * 7 + static_cast<uint64_t>(linear),
+                       static_cast<uint64_t>(model_.config.layers) * 7);
       const PackedMatrix& w = model_.layers[static_cast<size_t>(layer)].at(linear);
       weights_.resize(static_cast<size_t>(w.rows * w.cols));
       compute_.pool->parallel_for(w.rows, 16, [&](int64_t begin, int64_t end, int) {
-        for (int64_t r = begin; r < end; ++r) w.codec->decode_row(w, r, weights_.data() + r * w.cols);
+        for (int64_t r = begin; r < end; ++r)
+          w.codec->decode_row(w, r, weights_.data() + r * w.cols);
       });
       LayerInput input{weights_, w.rows, w.cols};
       if (hessian) input.prepared = &*hessian;
@@ -209,13 +243,17 @@ class Run {
   Status adopt(int64_t layer, Workspace::SavedLayer saved) {
     auto& linears = model_.layers[static_cast<size_t>(layer)].linears;
     if (saved.linears.size() != linears.size())
-      return fail("[quantize] {}: {} linears saved for layer {}", workspace_.path("").string(), saved.linears.size(), layer);
+      return fail("[quantize] {}: {} linears saved for layer {}", workspace_.path("").string(),
+                  saved.linears.size(), layer);
     for (size_t i = 0; i < linears.size(); ++i) {
       const auto& [name, report, matrix] = saved.linears[i];
-      if (name != linear_name(layer, kBlockLinears[i]) || matrix.rows != linears[i].rows || matrix.cols != linears[i].cols)
-        return fail("[quantize] {}: saved layer {} does not fit the model", workspace_.path("").string(), layer);
+      if (name != linear_name(layer, kBlockLinears[i]) || matrix.rows != linears[i].rows ||
+          matrix.cols != linears[i].cols)
+        return fail("[quantize] {}: saved layer {} does not fit the model",
+                    workspace_.path("").string(), layer);
       linears[i] = matrix;
-      summary.tensors.push_back({name, std::string(matrix.codec->name()), layer, matrix.rows, matrix.cols, report_from_json(report)});
+      summary.tensors.push_back({name, std::string(matrix.codec->name()), layer, matrix.rows,
+                                 matrix.cols, report_from_json(report)});
     }
     finished_.push_back(std::move(saved));
     return {};
@@ -228,10 +266,11 @@ class Run {
   Workspace workspace_;
   CalibrationText text_;
   std::unique_ptr<Session> session_;
-  std::vector<float> hidden_;                      // (windows, context, width)
-  std::vector<float> weights_;                     // one matrix, decoded
-  std::vector<Workspace::Entry> entries_;          // the layer being quantized, in the order of kBlockLinears
-  std::vector<Workspace::SavedLayer> finished_;    // every layer before it, mapped
+  std::vector<float> hidden_;   // (windows, context, width)
+  std::vector<float> weights_;  // one matrix, decoded
+  std::vector<Workspace::Entry>
+      entries_;  // the layer being quantized, in the order of kBlockLinears
+  std::vector<Workspace::SavedLayer> finished_;  // every layer before it, mapped
 };
 
 }  // namespace
@@ -243,20 +282,23 @@ int fitting_group(int wanted, int64_t cols) {
 }
 
 Result<QuantizeSummary> quantize_model(const Model& model, const std::filesystem::path& out,
-                                       const QuantizeOptions& options, const Compute& compute, Progress& progress) {
+                                       const QuantizeOptions& options, const Compute& compute,
+                                       Progress& progress) {
   const auto start = std::chrono::steady_clock::now();
   PL_TRY(const std::string print, fingerprint(model, options));
   PL_TRY(Workspace workspace, Workspace::open(out.string() + ".partial", print));
   Run run(model, options, compute, progress, std::move(workspace));
   PL_CHECK(run.prepare());
   for (int64_t layer = 0; layer < model.config.layers; ++layer) PL_CHECK(run.layer(layer));
-  progress.update("quantize", static_cast<uint64_t>(model.config.layers) * 7, static_cast<uint64_t>(model.config.layers) * 7);
+  progress.update("quantize", static_cast<uint64_t>(model.config.layers) * 7,
+                  static_cast<uint64_t>(model.config.layers) * 7);
   PL_CHECK(run.write(out));
   QuantizeSummary summary = std::move(run.summary);
   PL_TRY(const Model written, load_model(out));
   summary.bits_per_weight_linear = linear_size(written).bits_per_weight();
   summary.file_bytes = written.file->file_bytes();
-  summary.bits_per_weight_file = 8.0 * static_cast<double>(summary.file_bytes) / static_cast<double>(parameter_count(written));
+  summary.bits_per_weight_file =
+      8.0 * static_cast<double>(summary.file_bytes) / static_cast<double>(parameter_count(written));
   summary.calibration = run.text().tokens.empty() ? "none" : run.text().description;
   summary.calibration_tokens = static_cast<int64_t>(run.text().tokens.size());
   summary.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

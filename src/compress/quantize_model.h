@@ -9,8 +9,8 @@
 namespace planeloom {
 
 struct QuantizeOptions {
-  QuantOptions quant;               // method, bits, group and the method's own settings
-  CalibrationOptions calibration;   // used by methods that need the Hessian (bpdq)
+  QuantOptions quant;              // method, bits, group and the method's own settings
+  CalibrationOptions calibration;  // used by methods that need the Hessian (bpdq)
 };
 
 /// One linear after quantization.
@@ -22,24 +22,27 @@ struct TensorReport {
 
 struct QuantizeSummary {
   std::vector<TensorReport> tensors;
-  std::string calibration;          // where the text came from; "none" for data-free methods
+  std::string calibration;  // where the text came from; "none" for data-free methods
   int64_t calibration_tokens = 0;
-  int64_t resumed_layers = 0;       // taken over from an interrupted run
+  int64_t resumed_layers = 0;  // taken over from an interrupted run
   double bits_per_weight_linear = 0, bits_per_weight_file = 0;
   uint64_t file_bytes = 0;
   double seconds = 0;
 };
 
-/// Quantizes every linear of every block and writes a Planeloom GGUF; embedding, head, norms and biases are copied as
-/// they are. Layer by layer, in the order of the data: q, k, v; o; gate, up; down. What a linear sees during calibration
-/// comes from the already quantized ones before it (BPDQ's "true sequential" order). Memory: the mapped file, the hidden
-/// states of the calibration text, and one layer. Finished layers are kept in OUT.partial; an interrupted run that is
-/// started again with the same input and options goes on from there and gives the same bytes. Ctrl-C stops it between
-/// linears with an error that says so.
+/// Quantizes every linear of every block and writes a Planeloom GGUF; embedding, head, norms and
+/// biases are copied as they are. Layer by layer, in the order of the data: q, k, v; o; gate, up;
+/// down. What a linear sees during calibration comes from the already quantized ones before it
+/// (BPDQ's "true sequential" order). Memory: the mapped file, the hidden states of the calibration
+/// text, and one layer. Finished layers are kept in OUT.partial; an interrupted run that is started
+/// again with the same input and options goes on from there and gives the same bytes. Ctrl-C stops
+/// it between linears with an error that says so.
 Result<QuantizeSummary> quantize_model(const Model& model, const std::filesystem::path& out,
-                                       const QuantizeOptions& options, const Compute& compute, Progress& progress);
+                                       const QuantizeOptions& options, const Compute& compute,
+                                       Progress& progress);
 
-/// The largest group that both plane formats know, is at most `wanted` and divides `cols`; 0 when there is none.
+/// The largest group that both plane formats know, is at most `wanted` and divides `cols`; 0 when
+/// there is none.
 int fitting_group(int wanted, int64_t cols);
 
 }  // namespace planeloom

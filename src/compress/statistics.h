@@ -5,9 +5,9 @@
 
 namespace planeloom {
 
-/// Second moments of one linear's inputs: H = (2 / tokens) sum x x^T, the layer-wise loss's Hessian (GPTQ,
-/// arXiv 2210.17323, section 3). Same bits for any thread count and ISA: sums run in sixteen lanes within a window,
-/// window after window.
+/// Second moments of one linear's inputs: H = (2 / tokens) sum x x^T, the layer-wise loss's Hessian
+/// (GPTQ, arXiv 2210.17323, section 3). Same bits for any thread count and ISA: sums run in sixteen
+/// lanes within a window, window after window.
 class SecondMoments {
  public:
   explicit SecondMoments(int64_t cols) : cols_(cols), sum_(static_cast<size_t>(cols * cols)) {}

@@ -67,7 +67,8 @@ std::string layer_file(int64_t layer) { return fmt::format("layer-{:04}.bin", la
 
 }  // namespace
 
-Result<Workspace> Workspace::open(const std::filesystem::path& folder, const std::string& fingerprint) {
+Result<Workspace> Workspace::open(const std::filesystem::path& folder,
+                                  const std::string& fingerprint) {
   std::error_code error;
   const Workspace workspace(folder);
   const auto known = read_file(workspace.path("fingerprint"), 4096);
@@ -115,7 +116,8 @@ std::optional<Workspace::SavedLayer> Workspace::load_layer(int64_t layer) const 
   return saved;
 }
 
-Status Workspace::save_tokens(std::span<const int32_t> tokens, const std::string& description) const {
+Status Workspace::save_tokens(std::span<const int32_t> tokens,
+                              const std::string& description) const {
   Record record;
   record.add(std::as_bytes(tokens));
   record.add(description);

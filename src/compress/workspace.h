@@ -10,12 +10,14 @@
 
 namespace planeloom {
 
-/// The folder OUT.partial in which an unfinished run keeps what it has: finished layers and the calibration tokens,
-/// bound to a fingerprint of the input and the options. A run with another fingerprint starts afresh.
+/// The folder OUT.partial in which an unfinished run keeps what it has: finished layers and the
+/// calibration tokens, bound to a fingerprint of the input and the options. A run with another
+/// fingerprint starts afresh.
 class Workspace {
  public:
   /// Opens or creates the folder; clears it when it belongs to another run.
-  static Result<Workspace> open(const std::filesystem::path& folder, const std::string& fingerprint);
+  static Result<Workspace> open(const std::filesystem::path& folder,
+                                const std::string& fingerprint);
 
   /// What one quantized linear leaves behind.
   struct Entry {
@@ -26,7 +28,8 @@ class Workspace {
   /// All linears of a layer, written under a temporary name and renamed.
   Status save_layer(int64_t layer, const std::vector<Entry>& entries) const;
 
-  /// A saved layer, mapped: the matrices are views into the file, so finished layers cost no memory of their own.
+  /// A saved layer, mapped: the matrices are views into the file, so finished layers cost no memory
+  /// of their own.
   struct SavedLayer {
     struct Linear {
       std::string name, report_json;

@@ -9,7 +9,8 @@
 
 namespace planeloom {
 
-Result<std::unique_ptr<LogitStore>> LogitStore::create(int64_t rows, int64_t vocab, uint64_t memory_limit) {
+Result<std::unique_ptr<LogitStore>> LogitStore::create(int64_t rows, int64_t vocab,
+                                                       uint64_t memory_limit) {
   if (rows < 0 || vocab < 1 || rows > (int64_t{1} << 40) / vocab)
     return fail("[logits] a store of {} x {} is out of range", rows, vocab);
   std::unique_ptr<LogitStore> store(new LogitStore(rows, vocab));
@@ -18,7 +19,8 @@ Result<std::unique_ptr<LogitStore>> LogitStore::create(int64_t rows, int64_t voc
     return store;
   }
   const char* folder = std::getenv("TMPDIR");
-  std::string name = std::string(folder && *folder ? folder : "/var/tmp") + "/planeloom-logits-XXXXXX";
+  std::string name =
+      std::string(folder && *folder ? folder : "/var/tmp") + "/planeloom-logits-XXXXXX";
   store->fd_ = mkstemp(name.data());
   if (store->fd_ < 0) return fail("[logits] no temporary file {}: {}", name, std::strerror(errno));
   unlink(name.c_str());
@@ -31,7 +33,8 @@ LogitStore::~LogitStore() {
 
 Status LogitStore::append(std::span<const float> logits) {
   if (static_cast<int64_t>(logits.size()) != vocab_ || written_ >= rows_)
-    return fail("[logits] row {} of {} with {} values, wanted {}", written_, rows_, logits.size(), vocab_);
+    return fail("[logits] row {} of {} with {} values, wanted {}", written_, rows_, logits.size(),
+                vocab_);
   if (fd_ < 0) {
     memory_.insert(memory_.end(), logits.begin(), logits.end());
   } else {
@@ -50,7 +53,8 @@ Status LogitStore::append(std::span<const float> logits) {
 Result<std::span<const float>> LogitStore::row(int64_t i, std::vector<float>& buffer) const {
   if (i < 0 || i >= written_) return fail("[logits] row {} of {}", i, written_);
   if (fd_ < 0)
-    return std::span<const float>(memory_).subspan(static_cast<size_t>(i * vocab_), static_cast<size_t>(vocab_));
+    return std::span<const float>(memory_).subspan(static_cast<size_t>(i * vocab_),
+                                                   static_cast<size_t>(vocab_));
   buffer.resize(static_cast<size_t>(vocab_));
   const auto size = static_cast<size_t>(vocab_) * sizeof(float);
   for (size_t done = 0; done < size;) {

@@ -8,13 +8,14 @@
 
 namespace planeloom {
 
-/// Reference logits of many positions: (rows, vocab) floats, in memory up to a limit, else in an unnamed temporary file
-/// that disappears with the object or the process.
+/// Reference logits of many positions: (rows, vocab) floats, in memory up to a limit, else in an
+/// unnamed temporary file that disappears with the object or the process.
 class LogitStore {
  public:
   static constexpr uint64_t kMemoryLimit = uint64_t{2} << 30;
 
-  static Result<std::unique_ptr<LogitStore>> create(int64_t rows, int64_t vocab, uint64_t memory_limit = kMemoryLimit);
+  static Result<std::unique_ptr<LogitStore>> create(int64_t rows, int64_t vocab,
+                                                    uint64_t memory_limit = kMemoryLimit);
   ~LogitStore();
   LogitStore(const LogitStore&) = delete;
   LogitStore& operator=(const LogitStore&) = delete;

@@ -11,7 +11,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-int64_t argmax(std::span<const float> row) { return std::max_element(row.begin(), row.end()) - row.begin(); }
+int64_t argmax(std::span<const float> row) {
+  return std::max_element(row.begin(), row.end()) - row.begin();
+}
 
 /// What one block of scored rows adds: filled in parallel, folded in order.
 struct Scored {
@@ -26,8 +28,8 @@ double log_sum(std::span<const float> logits, std::span<const float> probability
          std::log(static_cast<double>(*std::max_element(probability.begin(), probability.end())));
 }
 
-Status score_rows(const Compute& compute, std::span<const int32_t> targets, const float* logits, int64_t vocab,
-                  const LogitStore* reference, int64_t first_row, Scored& scored) {
+Status score_rows(const Compute& compute, std::span<const int32_t> targets, const float* logits,
+                  int64_t vocab, const LogitStore* reference, int64_t first_row, Scored& scored) {
   const auto n = static_cast<int64_t>(targets.size());
   std::vector<double> nll(targets.size()), kl(targets.size());
   std::vector<char> agree(targets.size());
@@ -67,15 +69,16 @@ double negative_log_likelihood(std::span<const float> logits, int32_t target) {
   return std::log(sum) - static_cast<double>(logits[static_cast<size_t>(target)] - top);
 }
 
-double kl_divergence(const Kernels& kernels, std::span<const float> reference, std::span<const float> model,
-                     std::vector<float>& p, std::vector<float>& q) {
+double kl_divergence(const Kernels& kernels, std::span<const float> reference,
+                     std::span<const float> model, std::vector<float>& p, std::vector<float>& q) {
   p.assign(reference.begin(), reference.end());
   q.assign(model.begin(), model.end());
   kernels.softmax(p.data(), static_cast<int64_t>(p.size()));
   kernels.softmax(q.data(), static_cast<int64_t>(q.size()));
   double sum = 0;
   for (size_t i = 0; i < p.size(); ++i)
-    sum += static_cast<double>(p[i]) * (static_cast<double>(reference[i]) - static_cast<double>(model[i]));
+    sum += static_cast<double>(p[i]) *
+           (static_cast<double>(reference[i]) - static_cast<double>(model[i]));
   return sum + log_sum(model, q) - log_sum(reference, p);
 }
 
@@ -104,18 +107,25 @@ int64_t window_count(int64_t tokens, const WindowOptions& options) {
   return options.windows > 0 ? std::min(all, options.windows) : all;
 }
 
-int64_t scored_per_window(const WindowOptions& options) { return options.context - 1 - options.context / 2; }
+int64_t scored_per_window(const WindowOptions& options) {
+  return options.context - 1 - options.context / 2;
+}
 
-Result<TextScore> score_text(const Model& model, const Compute& compute, SessionOptions session_options,
-                             std::span<const int32_t> tokens, const WindowOptions& options,
-                             const LogitStore* reference, LogitStore* record, Progress& progress) {
-  if (options.context < 4) return fail("[perplexity] context {}, wanted at least 4", options.context);
+Result<TextScore> score_text(const Model& model, const Compute& compute,
+                             SessionOptions session_options, std::span<const int32_t> tokens,
+                             const WindowOptions& options, const LogitStore* reference,
+                             LogitStore* record, Progress& progress) {
+  if (options.context < 4)
+    return fail("[perplexity] context {}, wanted at least 4", options.context);
   const int64_t windows = window_count(static_cast<int64_t>(tokens.size()), options);
   if (windows < 1)
-    return fail("[perplexity] the text has {} tokens, less than one window of {}: use a longer text or --context",
-                tokens.size(), options.context);
+    return fail(
+        "[perplexity] the text has {} tokens, less than one window of {}: use a longer text or "
+        "--context",
+        tokens.size(), options.context);
   const int64_t per_window = scored_per_window(options), first = options.context / 2;
-  if (reference && (reference->vocab() != model.vocab() || reference->rows_written() < windows * per_window))
+  if (reference &&
+      (reference->vocab() != model.vocab() || reference->rows_written() < windows * per_window))
     return fail("[perplexity] the reference has {} rows of vocabulary {}, wanted {} rows of {}",
                 reference->rows_written(), reference->vocab(), windows * per_window, model.vocab());
   session_options.context = options.context;
@@ -136,15 +146,18 @@ Result<TextScore> score_text(const Model& model, const Compute& compute, Session
     const auto start = Clock::now();
     PL_CHECK(session->forward(window, first, [&](int64_t token, int64_t n, const float* logits) {
       const auto begin = Clock::now();
-      const int64_t usable = std::min(n, options.context - 1 - token);  // the last position predicts nothing we know
+      const int64_t usable =
+          std::min(n, options.context - 1 - token);  // the last position predicts nothing we know
       if (usable > 0 && status) {
-        const auto targets = std::span<const int32_t>(window).subspan(static_cast<size_t>(token + 1), static_cast<size_t>(usable));
+        const auto targets = std::span<const int32_t>(window).subspan(
+            static_cast<size_t>(token + 1), static_cast<size_t>(usable));
         const int64_t row = w * per_window + token - first;
         status = score_rows(compute, targets, logits, model.vocab(), reference, row, scored);
         const std::span<const float> block(logits, static_cast<size_t>(usable * model.vocab()));
         scored.hash = fnv1a(std::as_bytes(block), scored.hash);
         for (int64_t i = 0; record && status && i < usable; ++i)
-          status = record->append(block.subspan(static_cast<size_t>(i * model.vocab()), static_cast<size_t>(model.vocab())));
+          status = record->append(block.subspan(static_cast<size_t>(i * model.vocab()),
+                                                static_cast<size_t>(model.vocab())));
       }
       scoring += std::chrono::duration<double>(Clock::now() - begin).count();
     }));

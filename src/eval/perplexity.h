@@ -11,13 +11,13 @@
 
 namespace planeloom {
 
-/// How a text is cut and scored: llama.cpp's rule, so that figures compare. The text is tokenized once and cut into
-/// windows of `context` tokens; with add_bos the first token of each is replaced by BOS; the predictions made at
-/// positions context/2 .. context-2 are scored.
+/// How a text is cut and scored: llama.cpp's rule, so that figures compare. The text is tokenized
+/// once and cut into windows of `context` tokens; with add_bos the first token of each is replaced
+/// by BOS; the predictions made at positions context/2 .. context-2 are scored.
 struct WindowOptions {
   int64_t context = 512;
-  int64_t windows = 0;          // at most so many; 0: all
-  std::optional<int32_t> bos;   // set when the model wants BOS
+  int64_t windows = 0;         // at most so many; 0: all
+  std::optional<int32_t> bos;  // set when the model wants BOS
 };
 
 /// Distance to a reference model over the scored positions. KL = sum p_ref log(p_ref / p), in nats.
@@ -38,8 +38,9 @@ struct TextScore {
 int64_t window_count(int64_t tokens, const WindowOptions& options);
 int64_t scored_per_window(const WindowOptions& options);
 
-/// Scores `tokens` with a fresh session per window. With `reference` (rows as recorded by an earlier call with the same
-/// tokens and options) also the divergence; with `record` the scored rows are stored there.
+/// Scores `tokens` with a fresh session per window. With `reference` (rows as recorded by an
+/// earlier call with the same tokens and options) also the divergence; with `record` the scored
+/// rows are stored there.
 Result<TextScore> score_text(const Model& model, const Compute& compute, SessionOptions session,
                              std::span<const int32_t> tokens, const WindowOptions& options,
                              const LogitStore* reference, LogitStore* record, Progress& progress);
@@ -48,10 +49,11 @@ Result<TextScore> score_text(const Model& model, const Compute& compute, Session
 double negative_log_likelihood(std::span<const float> logits, int32_t target);
 
 /// KL(reference || model) of two rows of logits; `p` and `q` are scratch of the same length.
-double kl_divergence(const Kernels& kernels, std::span<const float> reference, std::span<const float> model,
-                     std::vector<float>& p, std::vector<float>& q);
+double kl_divergence(const Kernels& kernels, std::span<const float> reference,
+                     std::span<const float> model, std::vector<float>& p, std::vector<float>& q);
 
-/// Mean, standard error, median (nearest rank) and 99th percentile (nearest rank) of per-position values.
+/// Mean, standard error, median (nearest rank) and 99th percentile (nearest rank) of per-position
+/// values.
 Divergence summarise(std::vector<double> kl, int64_t agreements);
 
 }  // namespace planeloom

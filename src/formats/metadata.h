@@ -11,15 +11,18 @@
 
 namespace planeloom {
 
-/// One GGUF metadata value. Integers keep their GGUF type (writer round trip); arrays hold one element type.
-using MetaValue = std::variant<uint8_t, int8_t, uint16_t, int16_t, uint32_t, int32_t, uint64_t, int64_t, float, double,
-                               bool, std::string, std::vector<uint8_t>, std::vector<int8_t>, std::vector<uint16_t>,
-                               std::vector<int16_t>, std::vector<uint32_t>, std::vector<int32_t>,
-                               std::vector<uint64_t>, std::vector<int64_t>, std::vector<float>, std::vector<double>,
+/// One GGUF metadata value. Integers keep their GGUF type (writer round trip); arrays hold one
+/// element type.
+using MetaValue = std::variant<uint8_t, int8_t, uint16_t, int16_t, uint32_t, int32_t, uint64_t,
+                               int64_t, float, double, bool, std::string, std::vector<uint8_t>,
+                               std::vector<int8_t>, std::vector<uint16_t>, std::vector<int16_t>,
+                               std::vector<uint32_t>, std::vector<int32_t>, std::vector<uint64_t>,
+                               std::vector<int64_t>, std::vector<float>, std::vector<double>,
                                std::vector<bool>, std::vector<std::string>>;
 
 /// Key -> value, in file order, with typed look-ups that name the key in their errors.
-/// Hugging Face folders are translated to the same keys, so models and tokenizers read one vocabulary of names.
+/// Hugging Face folders are translated to the same keys, so models and tokenizers read one
+/// vocabulary of names.
 class Metadata {
  public:
   const MetaValue* find(std::string_view key) const;
@@ -38,7 +41,8 @@ class Metadata {
   /// The array, or null when the key is absent or of another type.
   const std::vector<std::string>* strings(std::string_view key) const;
   const std::vector<float>* floats(std::string_view key) const;
-  std::optional<std::vector<int64_t>> integers(std::string_view key) const;  // any integer array, or bool array
+  std::optional<std::vector<int64_t>> integers(
+      std::string_view key) const;  // any integer array, or bool array
 
  private:
   std::vector<std::pair<std::string, MetaValue>> entries_;

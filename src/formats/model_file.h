@@ -25,21 +25,24 @@ struct StoredTensor {
   std::span<const std::byte> data;  // borrowed from the mapped file
 };
 
-/// A model on disk, GGUF or Hugging Face folder, seen as GGUF-style metadata and GGUF-style tensor names.
-/// Opening checks every size, count, offset and string; data stay in the mapped file, nothing is copied.
+/// A model on disk, GGUF or Hugging Face folder, seen as GGUF-style metadata and GGUF-style tensor
+/// names. Opening checks every size, count, offset and string; data stay in the mapped file,
+/// nothing is copied.
 class ModelFile {
  public:
   virtual ~ModelFile() = default;
-  /// A .gguf file (or first shard), or a folder with config.json and safetensors. Decided by content, not by name.
+  /// A .gguf file (or first shard), or a folder with config.json and safetensors. Decided by
+  /// content, not by name.
   static Result<std::shared_ptr<const ModelFile>> open(const std::filesystem::path& path);
 
   const Metadata& metadata() const { return metadata_; }
   const std::vector<StoredTensor>& tensors() const { return tensors_; }
   const StoredTensor* find(std::string_view name) const;
 
-  /// The weight matrix called `name` ("blk.0.attn_q.weight"): an ordinary 2-D tensor, or a Planeloom pair
-  /// NAME.planes + NAME.coef whose codec and shape stand in metadata "planeloom.codec.NAME" = "<codec name>"
-  /// and "planeloom.shape.NAME" = int64[2] {rows, cols}. A checked error when it is absent or malformed.
+  /// The weight matrix called `name` ("blk.0.attn_q.weight"): an ordinary 2-D tensor, or a
+  /// Planeloom pair NAME.planes + NAME.coef whose codec and shape stand in metadata
+  /// "planeloom.codec.NAME" = "<codec name>" and "planeloom.shape.NAME" = int64[2] {rows, cols}. A
+  /// checked error when it is absent or malformed.
   Result<PackedMatrix> matrix(std::string_view name) const;
   bool has_matrix(std::string_view name) const;
   /// A tensor decoded to floats (norm gains, biases), refused above 2^26 elements.

@@ -4,7 +4,8 @@
 
 namespace planeloom {
 
-/// Where work runs: the threads and the implementation. Shared by everything that one session computes.
+/// Where work runs: the threads and the implementation. Shared by everything that one session
+/// computes.
 struct Compute {
   ThreadPool* pool = nullptr;
   const Kernels* kernels = nullptr;

@@ -1,9 +1,11 @@
-// One contract per operation. Every ISA gives the same bits as the scalar reference in ref/, because the order of
-// sums is part of the contract ("sixteen lanes", below) and multiply-adds are fused everywhere.
+// One contract per operation. Every ISA gives the same bits as the scalar reference in ref/,
+// because the order of sums is part of the contract ("sixteen lanes", below) and multiply-adds are
+// fused everywhere.
 //
-// Sixteen lanes: a sum over n terms keeps 16 float accumulators; term i goes to lane i mod 16 by fused multiply-add,
-// in rising order of i. The lanes are then folded 16 -> 8 -> 4 -> 2 -> 1, lane j with lane j + half.
-// A result therefore depends on its own row and token only: not on batch, threads or vector width.
+// Sixteen lanes: a sum over n terms keeps 16 float accumulators; term i goes to lane i mod 16 by
+// fused multiply-add, in rising order of i. The lanes are then folded 16 -> 8 -> 4 -> 2 -> 1, lane
+// j with lane j + half. A result therefore depends on its own row and token only: not on batch,
+// threads or vector width.
 #pragma once
 #include <cstdint>
 
@@ -15,8 +17,9 @@ namespace planeloom {
 inline constexpr float kSmallestActivation = 1e-30f;
 
 /// One token's activations in the int8 form that PlaneRow weights meet. P = padded_cols(cols).
-/// Groups of 16 columns share a scale max|x| / 127; codes are rounded to nearest even. All codes of a group are 0 when
-/// max|x| <= kSmallestActivation (its scale's inverse could overflow); an infinite or NaN x has code 0.
+/// Groups of 16 columns share a scale max|x| / 127; codes are rounded to nearest even. All codes of
+/// a group are 0 when max|x| <= kSmallestActivation (its scale's inverse could overflow); an
+/// infinite or NaN x has code 0.
 struct Int8Row {
   const int8_t* code;       // (P), padding is 0
   const float* lane_scale;  // (P / 64, 16): the scale of the four columns that a lane sums
@@ -37,8 +40,8 @@ struct PlaneRows {
   const float* scale;   // (rows, planes, P / 16)
   const float* offset;  // (rows, P / 16)
   int planes;
-  bool wide;            // some code exceeds 127
-  int64_t padded;       // P
+  bool wide;       // some code exceeds 127
+  int64_t padded;  // P
 };
 
 /// Writes what codec->unpack_row writes, bit for bit.
@@ -48,15 +51,16 @@ using UnpackRow = void (*)(const PackedMatrix& w, int64_t row, PlaneRow out);
 struct Kernels {
   Isa isa;
 
-  /// out[t * out_stride + r] = sum_i w[r * w_stride + i] * x[t * x_stride + i], i < n, sixteen lanes.
-  void (*dot_f32)(const float* w, int64_t w_stride, int64_t rows, const float* x, int64_t x_stride, int64_t tokens,
-                  int64_t n, float* out, int64_t out_stride);
+  /// out[t * out_stride + r] = sum_i w[r * w_stride + i] * x[t * x_stride + i], i < n, sixteen
+  /// lanes.
+  void (*dot_f32)(const float* w, int64_t w_stride, int64_t rows, const float* x, int64_t x_stride,
+                  int64_t tokens, int64_t n, float* out, int64_t out_stride);
 
-  /// out[t * out_stride + r] = the same product in integer planes: per 64 columns and plane, lane j takes the exact
-  /// int32 sum of columns 4j..4j+3 times (scale of those columns * lane_scale[j]); then the offsets follow as
-  /// sixteen-lane terms offset[i] * sum[i].
-  void (*dot_planes)(const PlaneRows& w, int64_t rows, const Int8Rows& x, int64_t tokens, float* out,
-                     int64_t out_stride);
+  /// out[t * out_stride + r] = the same product in integer planes: per 64 columns and plane, lane j
+  /// takes the exact int32 sum of columns 4j..4j+3 times (scale of those columns * lane_scale[j]);
+  /// then the offsets follow as sixteen-lane terms offset[i] * sum[i].
+  void (*dot_planes)(const PlaneRows& w, int64_t rows, const Int8Rows& x, int64_t tokens,
+                     float* out, int64_t out_stride);
 
   /// Quantizes one token: x (cols) -> code (P), lane_scale (P / 4), sum (P / 16).
   void (*quantize_int8)(const float* x, int64_t cols, int8_t* code, float* lane_scale, float* sum);
@@ -73,7 +77,8 @@ struct Kernels {
   void (*gelu_mul)(float* gate, const float* up, int64_t n);
 
   /// out[d] += sum_i weight[i] * v[i * stride + d], in rising order of i, fused. v: (n, dim).
-  void (*weighted_sum)(const float* weight, int64_t n, const float* v, int64_t stride, int64_t dim, float* out);
+  void (*weighted_sum)(const float* weight, int64_t n, const float* v, int64_t stride, int64_t dim,
+                       float* out);
 
   /// out[i] = float(in[i]) for IEEE half.
   void (*half_to_float)(const uint16_t* in, int64_t n, float* out);

@@ -11,7 +11,8 @@ namespace planeloom {
 /// How activations meet low-bit weights: as float, or rounded to int8 in groups of 16 columns.
 enum class ActivationMode { kFloat, kInt8 };
 
-/// The input of one or several linears: the float rows, and their int8 form made once when a codec asks for it.
+/// The input of one or several linears: the float rows, and their int8 form made once when a codec
+/// asks for it.
 class LinearInput {
  public:
   /// x: (tokens, stride), `cols` of each row used. Borrowed until the next set().
@@ -38,10 +39,10 @@ class LinearInput {
 class LinearScratch {
  public:
   struct Worker {
-    std::vector<float> floats;    // (block rows, cols)
-    std::vector<uint8_t> code;    // (block rows, planes, P)
-    std::vector<float> scale;     // (block rows, planes, P / 16)
-    std::vector<float> offset;    // (block rows, P / 16)
+    std::vector<float> floats;  // (block rows, cols)
+    std::vector<uint8_t> code;  // (block rows, planes, P)
+    std::vector<float> scale;   // (block rows, planes, P / 16)
+    std::vector<float> offset;  // (block rows, P / 16)
   };
   /// Call before a parallel region; worker() inside it.
   void reserve(int workers) {
@@ -53,9 +54,11 @@ class LinearScratch {
   std::vector<Worker> workers_;
 };
 
-/// y[t * y_stride + r] = sum_c W[r][c] x[t][c] + bias[r]; bias may be empty. y: (tokens, y_stride >= rows).
-/// A result depends on its own row and token only (kernels.h), whatever the batch and the threads.
-void linear(const Compute& compute, const PackedMatrix& w, std::span<const float> bias, LinearInput& input,
-            ActivationMode mode, LinearScratch& scratch, float* y, int64_t y_stride);
+/// y[t * y_stride + r] = sum_c W[r][c] x[t][c] + bias[r]; bias may be empty. y: (tokens, y_stride
+/// >= rows). A result depends on its own row and token only (kernels.h), whatever the batch and the
+/// threads.
+void linear(const Compute& compute, const PackedMatrix& w, std::span<const float> bias,
+            LinearInput& input, ActivationMode mode, LinearScratch& scratch, float* y,
+            int64_t y_stride);
 
 }  // namespace planeloom

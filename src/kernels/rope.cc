@@ -12,8 +12,10 @@ void rope_angles(const RopeTable& table, int64_t position, float* cosine, float*
   }
 }
 
-void rope_rotate(float* head, const float* cosine, const float* sine, int64_t half, RopePairs pairs) {
-  const int64_t step = pairs == RopePairs::kNorm ? 2 : 1, partner = pairs == RopePairs::kNorm ? 1 : half;
+void rope_rotate(float* head, const float* cosine, const float* sine, int64_t half,
+                 RopePairs pairs) {
+  const int64_t step = pairs == RopePairs::kNorm ? 2 : 1,
+                partner = pairs == RopePairs::kNorm ? 1 : half;
   for (int64_t i = 0; i < half; ++i) {
     float& a = head[i * step];
     float& b = head[i * step + partner];

@@ -5,10 +5,12 @@
 
 namespace planeloom {
 
-/// Which elements of a head turn together: kNorm pairs (2i, 2i+1), as GGUF stores Llama; kNeox pairs (i, i + half).
+/// Which elements of a head turn together: kNorm pairs (2i, 2i+1), as GGUF stores Llama; kNeox
+/// pairs (i, i + half).
 enum class RopePairs { kNorm, kNeox };
 
-/// Angles of a rotary embedding: theta_i = position * frequency_i, i < dims / 2 (RoFormer, section 3.2.2).
+/// Angles of a rotary embedding: theta_i = position * frequency_i, i < dims / 2 (RoFormer,
+/// section 3.2.2).
 struct RopeTable {
   std::vector<float> frequency;  // (dims / 2), scaling already applied
   float magnitude = 1.0f;        // YaRN's attention factor; 1 elsewhere
@@ -18,6 +20,7 @@ struct RopeTable {
 void rope_angles(const RopeTable& table, int64_t position, float* cosine, float* sine);
 
 /// Rotates the first 2 * half elements of one head in place.
-void rope_rotate(float* head, const float* cosine, const float* sine, int64_t half, RopePairs pairs);
+void rope_rotate(float* head, const float* cosine, const float* sine, int64_t half,
+                 RopePairs pairs);
 
 }  // namespace planeloom

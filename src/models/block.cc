@@ -27,8 +27,9 @@ bool Session::attention_half(int64_t layer, const float* hidden, int64_t tokens,
   if (c.qk_norm) norm_rows(q_.data(), w.q_norm, tokens * c.heads, q_.data());
   if (c.qk_norm) norm_rows(k_.data(), w.k_norm, tokens * c.kv_heads, k_.data());
   rotate_and_store(layer, tokens, past);
-  const AttentionShape shape{c.heads,         c.kv_heads,          c.head_dim,
-                             c.attention_scale, c.attention_softcap, c.local[static_cast<size_t>(layer)] ? c.window : 0};
+  const AttentionShape shape{
+      c.heads,           c.kv_heads,          c.head_dim,
+      c.attention_scale, c.attention_softcap, c.local[static_cast<size_t>(layer)] ? c.window : 0};
   attention(compute_, shape, cache_view(layer), q_.data(), tokens, past, attention_scratch_,
             hooks_ ? hooks_->attention(layer) : nullptr, mixed_.data());
   input_.set(mixed_.data(), c.q_width(), tokens, c.q_width());
@@ -45,7 +46,8 @@ bool Session::ffn_half(int64_t layer, const float* hidden, int64_t tokens) {
   input_.set(normed_.data(), c.width, tokens, c.width);
   if (!project(layer, Linear::kGate, {}, input_, gate_.data())) return false;
   if (!project(layer, Linear::kUp, {}, input_, up_.data())) return false;
-  const auto gated = c.gate == Gate::kSilu ? compute_.kernels->silu_mul : compute_.kernels->gelu_mul;
+  const auto gated =
+      c.gate == Gate::kSilu ? compute_.kernels->silu_mul : compute_.kernels->gelu_mul;
   compute_.pool->parallel_for(tokens, 4, [&](int64_t begin, int64_t end, int) {
     gated(gate_.data() + begin * c.ffn, up_.data() + begin * c.ffn, (end - begin) * c.ffn);
   });
@@ -56,8 +58,10 @@ bool Session::ffn_half(int64_t layer, const float* hidden, int64_t tokens) {
   return true;
 }
 
-bool Session::project(int64_t layer, Linear which, std::span<const float> bias, LinearInput& input, float* out) {
-  if (hooks_ && hooks_->before_linear(layer, which, {input.x(), input.tokens(), input.cols()}) == Hooks::Flow::kStop)
+bool Session::project(int64_t layer, Linear which, std::span<const float> bias, LinearInput& input,
+                      float* out) {
+  if (hooks_ && hooks_->before_linear(layer, which, {input.x(), input.tokens(), input.cols()}) ==
+                    Hooks::Flow::kStop)
     return false;
   const PackedMatrix& w = model_.layers[static_cast<size_t>(layer)].at(which);
   linear(compute_, w, bias, input, mode_, scratch_, out, w.rows);
@@ -107,7 +111,8 @@ void Session::rotate_and_store(int64_t layer, int64_t tokens, int64_t past) {
 
 CacheView Session::cache_view(int64_t layer) const {
   const Config& c = model_.config;
-  const int64_t at = layer * c.kv_heads * context_ * c.head_dim * (cache_type_ == CacheType::kF16 ? 2 : 4);
+  const int64_t at =
+      layer * c.kv_heads * context_ * c.head_dim * (cache_type_ == CacheType::kF16 ? 2 : 4);
   return {keys_.data() + at, values_.data() + at, cache_type_, context_};
 }
 

@@ -9,28 +9,34 @@ namespace {
 
 Result<int64_t> bounded(const Metadata& m, const std::string& key, int64_t low, int64_t high) {
   PL_TRY(const int64_t value, m.integer(key));
-  if (value < low || value > high) return fail("[config] {} = {}, wanted {}..{}", key, value, low, high);
+  if (value < low || value > high)
+    return fail("[config] {} = {}, wanted {}..{}", key, value, low, high);
   return value;
 }
 
 Status check(const Config& c) {
   if (c.heads % c.kv_heads != 0)
-    return fail("[config] {} query heads do not divide among {} key-value heads", c.heads, c.kv_heads);
+    return fail("[config] {} query heads do not divide among {} key-value heads", c.heads,
+                c.kv_heads);
   if (c.head_dim % 2 != 0) return fail("[config] head size {} is odd", c.head_dim);
   if (2 * static_cast<int64_t>(c.rope.frequency.size()) > c.head_dim)
-    return fail("[config] rotary size {} exceeds the head size {}", 2 * c.rope.frequency.size(), c.head_dim);
-  if (!(c.norm_eps >= 0 && c.norm_eps < 1)) return fail("[config] norm epsilon {} is not in [0, 1)", c.norm_eps);
+    return fail("[config] rotary size {} exceeds the head size {}", 2 * c.rope.frequency.size(),
+                c.head_dim);
+  if (!(c.norm_eps >= 0 && c.norm_eps < 1))
+    return fail("[config] norm epsilon {} is not in [0, 1)", c.norm_eps);
   if (!std::isfinite(c.attention_scale) || c.attention_scale <= 0)
     return fail("[config] attention scale {} is not positive", c.attention_scale);
   for (float cap : {c.attention_softcap, c.final_softcap})
-    if (!(cap >= 0) || !std::isfinite(cap)) return fail("[config] logit softcapping {} is not in [0, infinity)", cap);
+    if (!(cap >= 0) || !std::isfinite(cap))
+      return fail("[config] logit softcapping {} is not in [0, infinity)", cap);
   for (const RopeTable* rope : {&c.rope, &c.rope_local})
     for (float f : rope->frequency)
       if (!std::isfinite(f)) return fail("[config] a rope frequency is {}", f);
   return {};
 }
 
-/// Llama 3.1 (its released configuration): long wavelengths divided by `factor`, a smooth ramp between.
+/// Llama 3.1 (its released configuration): long wavelengths divided by `factor`, a smooth ramp
+/// between.
 void scale_llama3(RopeTable& rope, double factor, double low, double high, double original) {
   for (float& f : rope.frequency) {
     const double wavelength = 2 * std::numbers::pi / f;
@@ -41,8 +47,10 @@ void scale_llama3(RopeTable& rope, double factor, double low, double high, doubl
   }
 }
 
-/// YaRN (arXiv 2309.00071, eq. 21-25): ramp over dimensions by the number of turns within the trained length.
-void scale_yarn(RopeTable& rope, double base, double factor, double original, double beta_fast, double beta_slow) {
+/// YaRN (arXiv 2309.00071, eq. 21-25): ramp over dimensions by the number of turns within the
+/// trained length.
+void scale_yarn(RopeTable& rope, double base, double factor, double original, double beta_fast,
+                double beta_slow) {
   const auto dims = static_cast<double>(2 * rope.frequency.size());
   const auto turns_dim = [&](double turns) {
     return dims * std::log(original / (turns * 2 * std::numbers::pi)) / (2 * std::log(base));
@@ -50,7 +58,8 @@ void scale_yarn(RopeTable& rope, double base, double factor, double original, do
   const double low = std::max(0.0, std::floor(turns_dim(beta_fast)));
   const double high = std::min(dims - 1, std::ceil(turns_dim(beta_slow)));
   for (size_t i = 0; i < rope.frequency.size(); ++i) {
-    const double ramp = std::clamp((static_cast<double>(i) - low) / std::max(0.001, high - low), 0.0, 1.0);
+    const double ramp =
+        std::clamp((static_cast<double>(i) - low) / std::max(0.001, high - low), 0.0, 1.0);
     const double f = rope.frequency[i];
     rope.frequency[i] = static_cast<float>(f / factor * ramp + f * (1 - ramp));
   }
@@ -66,21 +75,24 @@ bool from_hugging_face(const Metadata& metadata) {
 RopeTable plain_rope(int64_t dims, double base) {
   RopeTable rope;
   for (int64_t i = 0; i < dims / 2; ++i)
-    rope.frequency.push_back(
-        static_cast<float>(std::pow(base, -2.0 * static_cast<double>(i) / static_cast<double>(dims))));
+    rope.frequency.push_back(static_cast<float>(
+        std::pow(base, -2.0 * static_cast<double>(i) / static_cast<double>(dims))));
   return rope;
 }
 
-Result<RopeTable> read_rope(const Metadata& metadata, std::string_view architecture, int64_t dims, double base) {
+Result<RopeTable> read_rope(const Metadata& metadata, std::string_view architecture, int64_t dims,
+                            double base) {
   const std::string a = std::string(architecture) + ".rope.scaling.";
-  if (!(base >= 1) || !std::isfinite(base)) return fail("[config] rope base {} is not at least 1", base);
+  if (!(base >= 1) || !std::isfinite(base))
+    return fail("[config] rope base {} is not at least 1", base);
   RopeTable rope = plain_rope(dims, base);
   const double factor = metadata.number_or(a + "factor", 1.0);
   const std::string type = metadata.string_or(a + "type", factor == 1.0 ? "none" : "linear");
-  if (!(factor > 0) || !std::isfinite(factor)) return fail("[config] rope scaling factor {}", factor);
-  const double original = metadata.number_or(
-      a + "original_context_length",
-      metadata.number_or(std::string(architecture) + ".context_length", 2048));
+  if (!(factor > 0) || !std::isfinite(factor))
+    return fail("[config] rope scaling factor {}", factor);
+  const double original =
+      metadata.number_or(a + "original_context_length",
+                         metadata.number_or(std::string(architecture) + ".context_length", 2048));
   if (type == "none" || type == "default") return rope;
   if (type == "linear") {
     for (float& f : rope.frequency) f = static_cast<float>(f / factor);
@@ -89,15 +101,18 @@ Result<RopeTable> read_rope(const Metadata& metadata, std::string_view architect
   if (type == "llama3") {
     const double low = metadata.number_or(a + "low_freq_factor", 1.0);
     const double high = metadata.number_or(a + "high_freq_factor", 4.0);
-    if (!(high > low && low > 0 && original > 0)) return fail("[config] llama3 rope scaling: bad factors");
+    if (!(high > low && low > 0 && original > 0))
+      return fail("[config] llama3 rope scaling: bad factors");
     scale_llama3(rope, factor, low, high, original);
     return rope;
   }
   if (type == "yarn") {
-    if (!(base > 1 && original > 0)) return fail("[config] yarn rope scaling: bad base or original length");
+    if (!(base > 1 && original > 0))
+      return fail("[config] yarn rope scaling: bad base or original length");
     const double fast = metadata.number_or(a + "yarn_beta_fast", 32.0);
     const double slow = metadata.number_or(a + "yarn_beta_slow", 1.0);
-    if (!(fast > 0 && slow > 0)) return fail("[config] yarn rope scaling: betas {} and {} are not positive", fast, slow);
+    if (!(fast > 0 && slow > 0))
+      return fail("[config] yarn rope scaling: betas {} and {} are not positive", fast, slow);
     scale_yarn(rope, base, factor, original, fast, slow);
     return rope;
   }
@@ -124,13 +139,16 @@ Result<Config> read_common(const Metadata& m, std::string_view architecture) {
   }
   if (m.integer_or(a + "attention.value_length", c.head_dim) != c.head_dim)
     return fail("[config] value heads of another size than key heads are not supported");
-  if (m.integer_or(a + "expert_count", 0) > 0) return fail("[config] mixture-of-experts models are not supported");
+  if (m.integer_or(a + "expert_count", 0) > 0)
+    return fail("[config] mixture-of-experts models are not supported");
   c.context = m.integer_or(a + "context_length", 2048);
-  if (c.context < 1 || c.context > (int64_t{1} << 31)) return fail("[config] context length {}", c.context);
+  if (c.context < 1 || c.context > (int64_t{1} << 31))
+    return fail("[config] context length {}", c.context);
   c.norm_eps = static_cast<float>(m.number_or(a + "attention.layer_norm_rms_epsilon", 1e-5));
   c.attention_scale = 1.0f / std::sqrt(static_cast<float>(c.head_dim));
   const int64_t dims = m.integer_or(a + "rope.dimension_count", c.head_dim);
-  if (dims < 2 || dims > c.head_dim || dims % 2) return fail("[config] rotary size {} of head size {}", dims, c.head_dim);
+  if (dims < 2 || dims > c.head_dim || dims % 2)
+    return fail("[config] rotary size {} of head size {}", dims, c.head_dim);
   PL_TRY(c.rope, read_rope(m, architecture, dims, m.number_or(a + "rope.freq_base", 10000.0)));
   c.rope_local = c.rope;
   c.local.assign(static_cast<size_t>(c.layers), false);
@@ -145,7 +163,8 @@ Result<Config> read_config(const Metadata& metadata) {
     PL_CHECK(check(config));
     return config;
   }
-  return fail("[config] architecture '{}' is not supported; supported: llama, qwen2, qwen3, gemma3", architecture);
+  return fail("[config] architecture '{}' is not supported; supported: llama, qwen2, qwen3, gemma3",
+              architecture);
 }
 
 }  // namespace planeloom

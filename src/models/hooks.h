@@ -7,7 +7,7 @@ namespace planeloom {
 
 /// The linears of a block, in the order in which they run, and the output head.
 enum class Linear { kQ, kK, kV, kO, kGate, kUp, kDown, kHead };
-inline constexpr Linear kBlockLinears[] = {Linear::kQ, Linear::kK,    Linear::kV,   Linear::kO,
+inline constexpr Linear kBlockLinears[] = {Linear::kQ,    Linear::kK,  Linear::kV,   Linear::kO,
                                            Linear::kGate, Linear::kUp, Linear::kDown};
 
 /// A borrowed (rows, cols) matrix of floats.
@@ -16,8 +16,9 @@ struct Rows {
   int64_t rows, cols;
 };
 
-/// The five events of a forward pass. Calibration, sinks, policies and probes listen; nobody patches a model.
-/// A listener that is not set costs one branch per layer. Called from the thread that runs the pass.
+/// The five events of a forward pass. Calibration, sinks, policies and probes listen; nobody
+/// patches a model. A listener that is not set costs one branch per layer. Called from the thread
+/// that runs the pass.
 class Hooks {
  public:
   enum class Flow { kContinue, kStop };

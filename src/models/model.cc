@@ -5,7 +5,8 @@
 namespace planeloom {
 namespace {
 
-constexpr std::string_view kLinearNames[] = {"attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"};
+constexpr std::string_view kLinearNames[] = {"attn_q",   "attn_k", "attn_v",  "attn_output",
+                                             "ffn_gate", "ffn_up", "ffn_down"};
 
 struct Shape {
   int64_t rows, cols;
@@ -13,20 +14,26 @@ struct Shape {
 
 Shape linear_shape(const Config& c, Linear linear) {
   switch (linear) {
-    case Linear::kQ: return {c.q_width(), c.width};
+    case Linear::kQ:
+      return {c.q_width(), c.width};
     case Linear::kK:
-    case Linear::kV: return {c.kv_width(), c.width};
-    case Linear::kO: return {c.width, c.q_width()};
+    case Linear::kV:
+      return {c.kv_width(), c.width};
+    case Linear::kO:
+      return {c.width, c.q_width()};
     case Linear::kGate:
-    case Linear::kUp: return {c.ffn, c.width};
+    case Linear::kUp:
+      return {c.ffn, c.width};
     case Linear::kDown:
-    case Linear::kHead: break;
+    case Linear::kHead:
+      break;
   }
   return {c.width, c.ffn};
 }
 
 /// A vector of exactly `size` floats with the family's offset added.
-Result<std::vector<float>> gains(const ModelFile& file, const std::string& name, int64_t size, float offset) {
+Result<std::vector<float>> gains(const ModelFile& file, const std::string& name, int64_t size,
+                                 float offset) {
   PL_TRY(std::vector<float> values, file.vector(name));
   if (static_cast<int64_t>(values.size()) != size)
     return fail("[model] {}: {} elements, wanted {}", name, values.size(), size);
@@ -40,7 +47,8 @@ Result<LayerWeights> load_layer(const ModelFile& file, const Config& c, int64_t 
   PL_TRY(w.attention_norm, gains(file, p + "attn_norm.weight", c.width, c.norm_offset));
   PL_TRY(w.ffn_norm, gains(file, p + "ffn_norm.weight", c.width, c.norm_offset));
   if (c.post_norms) {
-    PL_TRY(w.post_attention_norm, gains(file, p + "post_attention_norm.weight", c.width, c.norm_offset));
+    PL_TRY(w.post_attention_norm,
+           gains(file, p + "post_attention_norm.weight", c.width, c.norm_offset));
     PL_TRY(w.post_ffn_norm, gains(file, p + "post_ffw_norm.weight", c.width, c.norm_offset));
   }
   if (c.qk_norm) {
@@ -57,8 +65,8 @@ Result<LayerWeights> load_layer(const ModelFile& file, const Config& c, int64_t 
     PL_TRY(w.at(linear), file.matrix(name));
     const Shape want = linear_shape(c, linear);
     if (w.at(linear).rows != want.rows || w.at(linear).cols != want.cols)
-      return fail("[model] {}: shape {} x {}, wanted {} x {}", name, w.at(linear).rows, w.at(linear).cols, want.rows,
-                  want.cols);
+      return fail("[model] {}: shape {} x {}, wanted {} x {}", name, w.at(linear).rows,
+                  w.at(linear).cols, want.rows, want.cols);
   }
   return w;
 }
@@ -68,9 +76,11 @@ Status apply_rope_factors(const ModelFile& file, Config& c) {
   if (!file.find("rope_freqs.weight")) return {};
   PL_TRY(const std::vector<float> factors, file.vector("rope_freqs.weight"));
   if (factors.size() != c.rope.frequency.size())
-    return fail("[model] rope_freqs.weight: {} elements, wanted {}", factors.size(), c.rope.frequency.size());
+    return fail("[model] rope_freqs.weight: {} elements, wanted {}", factors.size(),
+                c.rope.frequency.size());
   for (size_t i = 0; i < factors.size(); ++i) {
-    if (!(factors[i] > 0)) return fail("[model] rope_freqs.weight: factor {} is not positive", factors[i]);
+    if (!(factors[i] > 0))
+      return fail("[model] rope_freqs.weight: factor {} is not positive", factors[i]);
     c.rope.frequency[i] /= factors[i];
   }
   return {};
@@ -95,14 +105,14 @@ Result<Model> load_model(std::shared_ptr<const ModelFile> file) {
   PL_CHECK(apply_rope_factors(*model.file, model.config));
   PL_TRY(model.embedding, model.file->matrix("token_embd.weight"));
   if (model.embedding.cols != c.width || model.embedding.rows < 1)
-    return fail("[model] token_embd.weight: shape {} x {}, wanted vocabulary x {}", model.embedding.rows,
-                model.embedding.cols, c.width);
+    return fail("[model] token_embd.weight: shape {} x {}, wanted vocabulary x {}",
+                model.embedding.rows, model.embedding.cols, c.width);
   model.head = model.embedding;
   if (model.file->has_matrix("output.weight")) {
     PL_TRY(model.head, model.file->matrix("output.weight"));
     if (model.head.cols != c.width || model.head.rows != model.embedding.rows)
-      return fail("[model] output.weight: shape {} x {}, wanted {} x {}", model.head.rows, model.head.cols,
-                  model.embedding.rows, c.width);
+      return fail("[model] output.weight: shape {} x {}, wanted {} x {}", model.head.rows,
+                  model.head.cols, model.embedding.rows, c.width);
   }
   PL_TRY(model.output_norm, gains(*model.file, "output_norm.weight", c.width, c.norm_offset));
   for (int64_t layer = 0; layer < c.layers; ++layer) {
@@ -127,14 +137,15 @@ int64_t parameter_count(const Model& model) {
                   static_cast<int64_t>(model.output_norm.size());
   if (!model.tied()) count += model.head.rows * model.head.cols;
   for (const LayerWeights& w : model.layers)
-    for (const auto* v : {&w.attention_norm, &w.ffn_norm, &w.post_attention_norm, &w.post_ffn_norm, &w.q_norm,
-                          &w.k_norm, &w.q_bias, &w.k_bias, &w.v_bias})
+    for (const auto* v : {&w.attention_norm, &w.ffn_norm, &w.post_attention_norm, &w.post_ffn_norm,
+                          &w.q_norm, &w.k_norm, &w.q_bias, &w.k_bias, &w.v_bias})
       count += static_cast<int64_t>(v->size());
   return count;
 }
 
 int64_t bytes_per_token(const Model& model) {
-  return linear_size(model).bytes + static_cast<int64_t>(model.head.codes.size() + model.head.coef.size());
+  return linear_size(model).bytes +
+         static_cast<int64_t>(model.head.codes.size() + model.head.coef.size());
 }
 
 }  // namespace planeloom

@@ -11,7 +11,8 @@
 
 namespace planeloom {
 
-/// One block's weights. Matrices are views into the mapped file; gains and biases are small and owned.
+/// One block's weights. Matrices are views into the mapped file; gains and biases are small and
+/// owned.
 struct LayerWeights {
   std::vector<float> attention_norm, ffn_norm;            // (width)
   std::vector<float> post_attention_norm, post_ffn_norm;  // (width), only with post_norms
@@ -43,10 +44,13 @@ std::string linear_name(int64_t layer, Linear linear);
 Result<Model> load_model(const std::filesystem::path& path);
 Result<Model> load_model(std::shared_ptr<const ModelFile> file);
 
-/// Sizes of a model's linears: weights, bytes on disk and exact bits per weight, every scale counted.
+/// Sizes of a model's linears: weights, bytes on disk and exact bits per weight, every scale
+/// counted.
 struct LinearSize {
   int64_t weights = 0, bytes = 0;
-  double bits_per_weight() const { return weights ? 8.0 * static_cast<double>(bytes) / static_cast<double>(weights) : 0; }
+  double bits_per_weight() const {
+    return weights ? 8.0 * static_cast<double>(bytes) / static_cast<double>(weights) : 0;
+  }
 };
 LinearSize linear_size(const Model& model);
 

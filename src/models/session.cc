@@ -8,9 +8,9 @@
 namespace planeloom {
 namespace {
 
-constexpr int64_t kBatch = 512;    // tokens per pass; longer inputs are cut, which changes no result
+constexpr int64_t kBatch = 512;  // tokens per pass; longer inputs are cut, which changes no result
 constexpr int64_t kMaxContext = int64_t{1} << 24, kMaxCache = int64_t{1} << 40;
-constexpr int64_t kLogitRows = 32; // logits held at once: 32 x 262144 floats are 32 MiB for Gemma
+constexpr int64_t kLogitRows = 32;  // logits held at once: 32 x 262144 floats are 32 MiB for Gemma
 
 }  // namespace
 
@@ -18,11 +18,15 @@ int64_t cache_bytes(const Config& c, int64_t context, CacheType type) {
   return 2 * c.layers * c.kv_heads * context * c.head_dim * (type == CacheType::kF16 ? 2 : 4);
 }
 
-Result<std::unique_ptr<Session>> Session::create(const Model& model, Compute compute, const SessionOptions& options) {
-  const int64_t context = options.context > 0 ? options.context : std::min<int64_t>(model.config.context, 4096);
-  if (context > kMaxContext) return fail("[session] a context of {}, at most {} wanted", context, kMaxContext);
+Result<std::unique_ptr<Session>> Session::create(const Model& model, Compute compute,
+                                                 const SessionOptions& options) {
+  const int64_t context =
+      options.context > 0 ? options.context : std::min<int64_t>(model.config.context, 4096);
+  if (context > kMaxContext)
+    return fail("[session] a context of {}, at most {} wanted", context, kMaxContext);
   const int64_t bytes = cache_bytes(model.config, context, options.cache);
-  if (bytes > kMaxCache) return fail("[session] a context of {} needs {} bytes of cache", context, bytes);
+  if (bytes > kMaxCache)
+    return fail("[session] a context of {} needs {} bytes of cache", context, bytes);
   SessionOptions sized = options;
   sized.context = context;
   try {
@@ -65,7 +69,8 @@ void Session::reserve(int64_t tokens) {
 Status Session::embed(std::span<const int32_t> tokens, float* hidden) {
   const Config& c = model_.config;
   for (int32_t token : tokens)
-    if (token < 0 || token >= model_.vocab()) return fail("[session] token {} of a vocabulary of {}", token, model_.vocab());
+    if (token < 0 || token >= model_.vocab())
+      return fail("[session] token {} of a vocabulary of {}", token, model_.vocab());
   for (size_t t = 0; t < tokens.size(); ++t) {
     float* row = hidden + static_cast<int64_t>(t) * c.width;
     model_.embedding.codec->decode_row(model_.embedding, tokens[t], row);
@@ -81,11 +86,13 @@ bool Session::logits(const float* hidden, int64_t tokens, float* out) {
   reserve(tokens);
   norm_rows(hidden, model_.output_norm, tokens, normed_.data());
   input_.set(normed_.data(), c.width, tokens, c.width);
-  if (hooks_ && hooks_->before_linear(c.layers, Linear::kHead, {normed_.data(), tokens, c.width}) == Hooks::Flow::kStop)
+  if (hooks_ && hooks_->before_linear(c.layers, Linear::kHead, {normed_.data(), tokens, c.width}) ==
+                    Hooks::Flow::kStop)
     return false;
   linear(compute_, model_.head, {}, input_, mode_, scratch_, out, model_.head.rows);
   if (c.final_softcap > 0)
-    for (int64_t i = 0; i < tokens * model_.vocab(); ++i) out[i] = c.final_softcap * std::tanh(out[i] / c.final_softcap);
+    for (int64_t i = 0; i < tokens * model_.vocab(); ++i)
+      out[i] = c.final_softcap * std::tanh(out[i] / c.final_softcap);
   if (hooks_) hooks_->at_logits({out, tokens, model_.vocab()});
   return true;
 }
@@ -99,13 +106,16 @@ Status Session::forward(std::span<const int32_t> tokens, int64_t logits_from, Lo
     return {};
   };
   if (position_ + total > context_)
-    return fail("[session] {} tokens after {} do not fit a context of {}", total, position_, context_);
+    return fail("[session] {} tokens after {} do not fit a context of {}", total, position_,
+                context_);
   for (int32_t token : tokens)
-    if (token < 0 || token >= model_.vocab()) return fail("[session] token {} of a vocabulary of {}", token, model_.vocab());
+    if (token < 0 || token >= model_.vocab())
+      return fail("[session] token {} of a vocabulary of {}", token, model_.vocab());
   for (int64_t begin = 0; begin < total; begin += kBatch) {
     const int64_t n = std::min(kBatch, total - begin);
     reserve(n);
-    PL_CHECK(embed(tokens.subspan(static_cast<size_t>(begin), static_cast<size_t>(n)), hidden_.data()));
+    PL_CHECK(
+        embed(tokens.subspan(static_cast<size_t>(begin), static_cast<size_t>(n)), hidden_.data()));
     for (int64_t layer = 0; layer < c.layers; ++layer)
       if (!run_layer(layer, hidden_.data(), n, position_)) return stopped();
     position_ += n;
@@ -122,9 +132,10 @@ Status Session::forward(std::span<const int32_t> tokens, int64_t logits_from, Lo
 Result<std::span<const float>> Session::decode(std::span<const int32_t> tokens) {
   if (tokens.empty()) return fail("[session] no tokens to read");
   std::span<const float> last;
-  PL_CHECK(forward(tokens, static_cast<int64_t>(tokens.size()) - 1, [&](int64_t, int64_t, const float* logits) {
-    last = {logits, static_cast<size_t>(model_.vocab())};
-  }));
+  PL_CHECK(forward(tokens, static_cast<int64_t>(tokens.size()) - 1,
+                   [&](int64_t, int64_t, const float* logits) {
+                     last = {logits, static_cast<size_t>(model_.vocab())};
+                   }));
   if (last.empty()) return fail("[session] a hook stopped the pass before its logits");
   return last;
 }

@@ -19,32 +19,41 @@ struct SessionOptions {
 /// One sequence being read or written: its cache, its position, and the scratch of a forward pass.
 class Session {
  public:
-  /// The model must outlive the session; its weights may be replaced between passes (compress/ does).
-  static Result<std::unique_ptr<Session>> create(const Model& model, Compute compute, const SessionOptions& options);
+  /// The model must outlive the session; its weights may be replaced between passes (compress/
+  /// does).
+  static Result<std::unique_ptr<Session>> create(const Model& model, Compute compute,
+                                                 const SessionOptions& options);
 
-  /// Receives logits of `n` consecutive tokens, the first of which is token `first` of the call. (n, vocab).
+  /// Receives logits of `n` consecutive tokens, the first of which is token `first` of the call.
+  /// (n, vocab).
   using LogitsSink = FunctionRef<void(int64_t first, int64_t n, const float* logits)>;
 
-  /// Reads tokens at positions position().. and hands the logits of tokens from `logits_from` on to the sink.
-  /// Fails when a token is outside the vocabulary or the context is full; nothing is kept then. When a hook stops the
-  /// pass it succeeds without (further) logits, and nothing is kept either.
+  /// Reads tokens at positions position().. and hands the logits of tokens from `logits_from` on to
+  /// the sink. Fails when a token is outside the vocabulary or the context is full; nothing is kept
+  /// then. When a hook stops the pass it succeeds without (further) logits, and nothing is kept
+  /// either.
   Status forward(std::span<const int32_t> tokens, int64_t logits_from, LogitsSink sink);
-  /// The same, returning the last token's logits: (vocab), valid until the next call. An error when a hook stopped it.
+  /// The same, returning the last token's logits: (vocab), valid until the next call. An error when
+  /// a hook stopped it.
   Result<std::span<const float>> decode(std::span<const int32_t> tokens);
 
   const Model& model() const { return model_; }
   int64_t position() const { return position_; }
   int64_t context() const { return context_; }
   /// Forgets everything from `position` on.
-  void truncate(int64_t position) { position_ = std::max<int64_t>(0, std::min(position_, position)); }
+  void truncate(int64_t position) {
+    position_ = std::max<int64_t>(0, std::min(position_, position));
+  }
   /// Listener for the next passes; null for none. Not owned.
   void set_hooks(Hooks* hooks) { hooks_ = hooks; }
 
   // One step at a time, for layer-wise calibration. hidden: (tokens, width), changed in place.
   Status embed(std::span<const int32_t> tokens, float* hidden);
-  /// Runs one block on tokens at positions past.. ; false when a hook stopped it (hidden is then as before).
+  /// Runs one block on tokens at positions past.. ; false when a hook stopped it (hidden is then as
+  /// before).
   bool run_layer(int64_t layer, float* hidden, int64_t tokens, int64_t past);
-  /// Final norm and head of `tokens` rows of hidden. logits: (tokens, vocab). False when a hook stopped it.
+  /// Final norm and head of `tokens` rows of hidden. logits: (tokens, vocab). False when a hook
+  /// stopped it.
   bool logits(const float* hidden, int64_t tokens, float* out);
 
  private:
@@ -52,7 +61,8 @@ class Session {
   void reserve(int64_t tokens);
   bool attention_half(int64_t layer, const float* hidden, int64_t tokens, int64_t past);
   bool ffn_half(int64_t layer, const float* hidden, int64_t tokens);
-  bool project(int64_t layer, Linear linear, std::span<const float> bias, LinearInput& input, float* out);
+  bool project(int64_t layer, Linear linear, std::span<const float> bias, LinearInput& input,
+               float* out);
   void norm_rows(const float* x, std::span<const float> gain, int64_t rows, float* out);
   void rotate_and_store(int64_t layer, int64_t tokens, int64_t past);
   CacheView cache_view(int64_t layer) const;
@@ -71,10 +81,10 @@ class Session {
   std::vector<float> normed_;             // (tokens, width)
   std::vector<float> q_, mixed_;          // (tokens, heads * head_dim)
   std::vector<float> k_, v_;              // (tokens, kv_heads * head_dim)
-  std::vector<float> update_;             // (tokens, width): what a half adds to the residual stream
-  std::vector<float> gate_, up_;          // (tokens, ffn)
-  std::vector<float> cosine_, sine_;      // (tokens, rotary / 2) of the layer's kind
-  std::vector<float> logits_;             // (kLogitRows, vocab)
+  std::vector<float> update_;         // (tokens, width): what a half adds to the residual stream
+  std::vector<float> gate_, up_;      // (tokens, ffn)
+  std::vector<float> cosine_, sine_;  // (tokens, rotary / 2) of the layer's kind
+  std::vector<float> logits_;         // (kLogitRows, vocab)
   LinearInput input_;
   LinearScratch scratch_;
   AttentionScratch attention_scratch_;

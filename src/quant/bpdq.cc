@@ -1,10 +1,13 @@
-// BPDQ (arXiv 2602.04163) as published, in the simplified exact order of docs/bpdq.md: group by group a Babai sweep on
-// each row's own 2^k levels alternates with a ridge refit of the k + 1 coefficients.
+// BPDQ (arXiv 2602.04163) as published, in the simplified exact order of docs/bpdq.md: group by
+// group a Babai sweep on each row's own 2^k levels alternates with a ridge refit of the k + 1
+// coefficients.
 //
-// With the damped Hessian H = R R^T, R upper (hessian.h), D = W - W' and Y = (D_before R_before,G) + W_G R_GG:
-//   target of the group   T = W_G + (D_before R_before,G) R_GG^-1      (what GPTQ's tail updates leave in W_G)
-//   error of the group    E = (T - Q) R_GG = Y - Q R_GG                (the published delta correction, solved)
-//   sum over groups       ||E||^2 = tr(D H D^T)                        (so a group's score is its share of the loss)
+// With the damped Hessian H = R R^T, R upper (hessian.h), D = W - W' and Y = (D_before R_before,G)
+// + W_G R_GG:
+//   target of the group   T = W_G + (D_before R_before,G) R_GG^-1      (what GPTQ's tail updates
+//   leave in W_G) error of the group    E = (T - Q) R_GG = Y - Q R_GG                (the published
+//   delta correction, solved) sum over groups       ||E||^2 = tr(D H D^T) (so a group's score is
+//   its share of the loss)
 #include <cmath>
 #include <limits>
 
@@ -93,14 +96,16 @@ class Bpdq {
     });
     for (int64_t first = 0; first < c_.input.cols; first += group_) quantize_group(first);
     QuantResult result;
-    PL_TRY(result.matrix, encode_bitplane(planes_, group_, c_.input.rows, c_.input.cols, codes_, coef_));
+    PL_TRY(result.matrix,
+           encode_bitplane(planes_, group_, c_.input.rows, c_.input.cols, codes_, coef_));
     result.report.rounds = rounds_;
     result.report.mean_rounds = rounds_;
     return result;
   }
 
  private:
-  /// Runs body(block, scratch) over all blocks of rows. A block never reads another, so threads cannot matter.
+  /// Runs body(block, scratch) over all blocks of rows. A block never reads another, so threads
+  /// cannot matter.
   template <class Body>
   void for_blocks(const Body& body) {
     c_.pool.parallel_for(c_.blocks(), 1, [&](int64_t begin, int64_t end, int worker) {
@@ -108,8 +113,11 @@ class Bpdq {
     });
   }
 
-  /// Position n (in group-aware order) of block b: the weights, and behind the current group their errors D.
-  Lanes& column(int64_t b, int64_t n) { return weights_[static_cast<size_t>(b * c_.input.cols + n)]; }
+  /// Position n (in group-aware order) of block b: the weights, and behind the current group their
+  /// errors D.
+  Lanes& column(int64_t b, int64_t n) {
+    return weights_[static_cast<size_t>(b * c_.input.cols + n)];
+  }
 
   const float* factor(int64_t row, int64_t col) const {
     return c_.hessian->factor.data() + row * c_.input.cols + col;
@@ -142,16 +150,19 @@ class Bpdq {
   void set_target(int64_t b, int64_t first) {
     GroupBlock& block = blocks_[b];
     block.white.assign(static_cast<size_t>(group_), Lanes{});
-    c_.kernels.multiply_add(&column(b, 0), first, factor(0, first), c_.input.cols, group_, false, block.white.data());
-    block.target.assign(&column(b, first), &column(b, first) + group_);
-    c_.kernels.multiply_add(block.white.data(), group_, inverse(first), group_, group_, true, block.target.data());
-    c_.kernels.multiply_add(&column(b, first), group_, factor(first, first), c_.input.cols, group_, true,
+    c_.kernels.multiply_add(&column(b, 0), first, factor(0, first), c_.input.cols, group_, false,
                             block.white.data());
+    block.target.assign(&column(b, first), &column(b, first) + group_);
+    c_.kernels.multiply_add(block.white.data(), group_, inverse(first), group_, group_, true,
+                            block.target.data());
+    c_.kernels.multiply_add(&column(b, first), group_, factor(first, first), c_.input.cols, group_,
+                            true, block.white.data());
     block.settled = false;
     for (double& score : block.best_score) score = std::numeric_limits<double>::infinity();
   }
 
-  /// The most significant planes of an 8-bit rounding whose range holds zero; coefficients follow from the refit.
+  /// The most significant planes of an 8-bit rounding whose range holds zero; coefficients follow
+  /// from the refit.
   void start(GroupBlock& block) const {
     block.now.code.resize(static_cast<size_t>(group_));
     for (Lanes& c : block.now.coef) c = Lanes{};
@@ -172,7 +183,8 @@ class Bpdq {
     }
   }
 
-  /// One round: sweep, refit, score. `keep`: the state found here is the best one so far, save it first.
+  /// One round: sweep, refit, score. `keep`: the state found here is the best one so far, save it
+  /// first.
   void step(GroupBlock& block, int64_t first, bool keep, Scratch& s) const {
     if (keep && !c_.options.per_row_best) block.best = block.now;
     if (block.settled) return;
@@ -180,13 +192,16 @@ class Bpdq {
     for (int v = 0; v < 1 << planes_; ++v)
       for (int l = 0; l < kLanes; ++l) {
         level[v].v[l] = block.now.coef[planes_].v[l];
-        for (int p = 0; p < planes_; ++p) level[v].v[l] += (v >> p) & 1 ? block.now.coef[p].v[l] : 0.0f;
+        for (int p = 0; p < planes_; ++p)
+          level[v].v[l] += (v >> p) & 1 ? block.now.coef[p].v[l] : 0.0f;
       }
     s.work = block.target;
-    c_.kernels.sweep(group_, 1 << planes_, inverse(first), level, s.work.data(), block.now.code.data());
+    c_.kernels.sweep(group_, 1 << planes_, inverse(first), level, s.work.data(),
+                     block.now.code.data());
     block.settled = !refit(block, first, s);
     DoubleLanes score;
-    c_.kernels.residual(group_, planes_ + 1, block.white.data(), s.z.data(), block.now.coef, &score);
+    c_.kernels.residual(group_, planes_ + 1, block.white.data(), s.z.data(), block.now.coef,
+                        &score);
     std::copy(std::begin(score.v), std::end(score.v), block.score);
     if (c_.options.per_row_best) keep_better_rows(block);
   }
@@ -200,16 +215,18 @@ class Bpdq {
     }
   }
 
-  /// The coefficients that minimise ||Y - X c R_GG||^2 + ridge ||c||^2 for the codes at hand, rounded to fp16.
-  /// Leaves X R_GG in s.z. False when no coefficient changed.
+  /// The coefficients that minimise ||Y - X c R_GG||^2 + ridge ||c||^2 for the codes at hand,
+  /// rounded to fp16. Leaves X R_GG in s.z. False when no coefficient changed.
   bool refit(GroupBlock& block, int64_t first, Scratch& s) const {
     const int n = planes_ + 1;
     std::fill(s.z.begin(), s.z.end(), Lanes{});
     for (int p = 0; p < n; ++p) {
-      if (p < planes_) c_.kernels.extract_plane(group_, p, block.now.code.data(), s.plane.data());
-      else std::fill(s.plane.begin(), s.plane.end(), kOnes);
-      c_.kernels.multiply_add(s.plane.data(), group_, factor(first, first), c_.input.cols, group_, true,
-                              s.z.data() + p * group_);
+      if (p < planes_)
+        c_.kernels.extract_plane(group_, p, block.now.code.data(), s.plane.data());
+      else
+        std::fill(s.plane.begin(), s.plane.end(), kOnes);
+      c_.kernels.multiply_add(s.plane.data(), group_, factor(first, first), c_.input.cols, group_,
+                              true, s.z.data() + p * group_);
     }
     DoubleLanes gram[kMaxCoef][kMaxCoef], right[kMaxCoef];
     for (int p = 0; p < n; ++p) {
@@ -222,9 +239,10 @@ class Bpdq {
     return changed;
   }
 
-  /// One row of the refit. A system that resists even a thousandfold ridge keeps its old coefficients.
-  bool refit_row(const DoubleLanes (&gram)[kMaxCoef][kMaxCoef], const DoubleLanes (&right)[kMaxCoef], int l,
-                 Lanes* coef) const {
+  /// One row of the refit. A system that resists even a thousandfold ridge keeps its old
+  /// coefficients.
+  bool refit_row(const DoubleLanes (&gram)[kMaxCoef][kMaxCoef],
+                 const DoubleLanes (&right)[kMaxCoef], int l, Lanes* coef) const {
     const int n = planes_ + 1;
     double trace = 0;
     for (int p = 0; p < n; ++p) trace += gram[p][p].v[l];
@@ -248,7 +266,8 @@ class Bpdq {
     return changed;
   }
 
-  /// Writes codes and coefficients to their places in the original order and turns the group's weights into errors.
+  /// Writes codes and coefficients to their places in the original order and turns the group's
+  /// weights into errors.
   void emit(int64_t b, int64_t first) {
     const Choice& best = blocks_[b].best;
     const int32_t* order = c_.hessian->order.data() + first;
@@ -256,8 +275,8 @@ class Bpdq {
     const int count = static_cast<int>(std::min<int64_t>(kLanes, c_.input.rows - row0));
     for (int l = 0; l < count; ++l)
       for (int p = 0; p <= planes_; ++p)
-        coef_[static_cast<size_t>(((row0 + l) * c_.groups() + original_group) * (planes_ + 1) + p)] =
-            float_to_half(best.coef[p].v[l]);
+        coef_[static_cast<size_t>(((row0 + l) * c_.groups() + original_group) * (planes_ + 1) +
+                                  p)] = float_to_half(best.coef[p].v[l]);
     for (int64_t t = 0; t < group_; ++t) {
       Lanes& error = column(b, first + t);
       for (int l = 0; l < kLanes; ++l) {
@@ -265,7 +284,9 @@ class Bpdq {
         float q = best.coef[planes_].v[l];
         for (int p = 0; p < planes_; ++p) q += (code >> p) & 1 ? best.coef[p].v[l] : 0.0f;
         error.v[l] -= q;
-        if (l < count) codes_[static_cast<size_t>((row0 + l) * c_.input.cols + order[t])] = static_cast<uint8_t>(code);
+        if (l < count)
+          codes_[static_cast<size_t>((row0 + l) * c_.input.cols + order[t])] =
+              static_cast<uint8_t>(code);
       }
     }
   }

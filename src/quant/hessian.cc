@@ -14,11 +14,13 @@ namespace {
 using Matrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::ColMajor>;
 
 constexpr double kDampingStep = 0.01;
-constexpr int kDampingTries = 6;  // a Hessian that six steps do not mend is not merely rounded: lift its diagonal
+constexpr int kDampingTries =
+    6;  // a Hessian that six steps do not mend is not merely rounded: lift its diagonal
 constexpr int kFloorTries = 6;
 constexpr double kFirstFloor = 1e-6;
 
-/// Eigen cuts its products by the cache sizes it finds; pinned, sums have the same order on every machine.
+/// Eigen cuts its products by the cache sizes it finds; pinned, sums have the same order on every
+/// machine.
 void pin_eigen_blocking() {
   static std::once_flag once;
   std::call_once(once, [] { Eigen::setCpuCacheSizes(32 << 10, 256 << 10, 2 << 20); });
@@ -34,7 +36,8 @@ Status check(std::span<const double> h, int64_t cols, int group) {
   for (double value : h)
     if (!std::isfinite(value)) return fail("[hessian] an entry is not finite");
   for (int64_t i = 0; i < cols && !h.empty(); ++i)
-    if (h[static_cast<size_t>(i * cols + i)] < 0) return fail("[hessian] diagonal entry {} is negative", i);
+    if (h[static_cast<size_t>(i * cols + i)] < 0)
+      return fail("[hessian] diagonal entry {} is negative", i);
   return {};
 }
 
@@ -44,22 +47,27 @@ std::vector<int32_t> group_aware_order(const std::vector<double>& diagonal, int 
   std::vector<int32_t> inside(diagonal.size());
   std::iota(inside.begin(), inside.end(), 0);
   const auto larger = [&](int32_t a, int32_t b) { return diagonal[a] > diagonal[b]; };
-  for (int64_t g = 0; g < cols; g += group) std::stable_sort(inside.begin() + g, inside.begin() + g + group, larger);
+  for (int64_t g = 0; g < cols; g += group)
+    std::stable_sort(inside.begin() + g, inside.begin() + g + group, larger);
   std::vector<int32_t> starts;
   for (int64_t g = 0; g < cols; g += group) starts.push_back(static_cast<int32_t>(g));
-  std::stable_sort(starts.begin(), starts.end(), [&](int32_t a, int32_t b) { return larger(inside[a], inside[b]); });
+  std::stable_sort(starts.begin(), starts.end(),
+                   [&](int32_t a, int32_t b) { return larger(inside[a], inside[b]); });
   std::vector<int32_t> order;
-  for (int32_t start : starts) order.insert(order.end(), inside.begin() + start, inside.begin() + start + group);
+  for (int32_t start : starts)
+    order.insert(order.end(), inside.begin() + start, inside.begin() + start + group);
   return order;
 }
 
-/// C C^T = J (P^T H P / s + (damping + floor) I) J, J the reversal: then R = J C J is upper and R R^T is the rest.
+/// C C^T = J (P^T H P / s + (damping + floor) I) J, J the reversal: then R = J C J is upper and R
+/// R^T is the rest.
 bool factor_reversed(std::span<const double> h, const PreparedHessian& p, double added, Matrix& c) {
   const int64_t n = p.cols;
   for (int64_t j = 0; j < n; ++j) {
     const int64_t column = p.order[static_cast<size_t>(n - 1 - j)];
     for (int64_t i = 0; i < n; ++i)
-      c(i, j) = h[static_cast<size_t>(column * n + p.order[static_cast<size_t>(n - 1 - i)])] / p.scale;
+      c(i, j) =
+          h[static_cast<size_t>(column * n + p.order[static_cast<size_t>(n - 1 - i)])] / p.scale;
     c(j, j) += added;
   }
   Eigen::LLT<Eigen::Ref<Matrix>> llt(c);
@@ -97,7 +105,8 @@ void store(const Matrix& c, PreparedHessian& p) {
 
 }  // namespace
 
-Result<PreparedHessian> prepare_hessian(std::span<const double> h, int64_t cols, int group, double damping) {
+Result<PreparedHessian> prepare_hessian(std::span<const double> h, int64_t cols, int group,
+                                        double damping) {
   PL_CHECK(check(h, cols, group));
   if (!(damping >= 0) || damping > 10) return fail("[hessian] damping {}, 0 to 10 wanted", damping);
   pin_eigen_blocking();
@@ -105,7 +114,8 @@ Result<PreparedHessian> prepare_hessian(std::span<const double> h, int64_t cols,
   p.cols = cols;
   p.group = group;
   std::vector<double> diagonal(static_cast<size_t>(cols), 1.0);
-  for (int64_t i = 0; i < cols && !h.empty(); ++i) diagonal[i] = h[static_cast<size_t>(i * cols + i)];
+  for (int64_t i = 0; i < cols && !h.empty(); ++i)
+    diagonal[i] = h[static_cast<size_t>(i * cols + i)];
   p.scale = std::accumulate(diagonal.begin(), diagonal.end(), 0.0) / static_cast<double>(cols);
   p.identity = h.empty() || !(p.scale >= 1e-300);
   if (!std::isfinite(p.scale)) return fail("[hessian] the diagonal overflows");
@@ -122,13 +132,14 @@ Result<PreparedHessian> prepare_hessian(std::span<const double> h, int64_t cols,
   Matrix c(cols, cols);
   for (int step = 0; step < kDampingTries + kFloorTries; ++step) {
     p.damping = damping + kDampingStep * std::min(step, kDampingTries);
-    if (step >= kDampingTries) p.damping += kFirstFloor * largest * std::pow(10.0, step - kDampingTries);
+    if (step >= kDampingTries)
+      p.damping += kFirstFloor * largest * std::pow(10.0, step - kDampingTries);
     if (!factor_reversed(h, p, p.damping, c)) continue;
     store(c, p);
     return p;
   }
-  return fail("[hessian] {} x {}: not positive definite even with {} of the mean diagonal added", cols, cols,
-              p.damping);
+  return fail("[hessian] {} x {}: not positive definite even with {} of the mean diagonal added",
+              cols, cols, p.damping);
 }
 
 }  // namespace planeloom

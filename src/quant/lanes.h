@@ -1,7 +1,8 @@
 // Sixteen rows at a time: the inner loops of the quantizers, one source compiled per ISA.
 //
-// A block of 16 rows is stored column by column (Lanes = one column of 16 rows), so that every loop is elementwise over
-// the rows and each row's sums run over columns in one order, whatever the vector width. No multiply-add is fused
+// A block of 16 rows is stored column by column (Lanes = one column of 16 rows), so that every loop
+// is elementwise over the rows and each row's sums run over columns in one order, whatever the
+// vector width. No multiply-add is fused
 // (-ffp-contract=off): every ISA gives the same bits.
 #pragma once
 #include <cstdint>
@@ -29,13 +30,16 @@ struct TritSums {
 
 /// n and cols are multiples of 32 in every call, levels at most 16.
 struct LaneKernels {
-  /// out[j] += sum_t x[t] * r[t * stride + j], t rising. With `upper`, r is zero for t > j and those terms are skipped.
-  void (*multiply_add)(const Lanes* x, int64_t n, const float* r, int64_t stride, int64_t cols, bool upper,
-                       Lanes* out);
+  /// out[j] += sum_t x[t] * r[t * stride + j], t rising. With `upper`, r is zero for t > j and
+  /// those terms are skipped.
+  void (*multiply_add)(const Lanes* x, int64_t n, const float* r, int64_t stride, int64_t cols,
+                       bool upper, Lanes* out);
 
-  /// Babai's nearest plane: column by column the nearest of the row's levels (first one on a tie), the error pushed to
-  /// the columns after it by u (n, n), the inverse factor. work: (n), the target, spoilt. code: (n), index of the level.
-  void (*sweep)(int64_t n, int levels, const float* u, const Lanes* level, Lanes* work, Lanes* code);
+  /// Babai's nearest plane: column by column the nearest of the row's levels (first one on a tie),
+  /// the error pushed to the columns after it by u (n, n), the inverse factor. work: (n), the
+  /// target, spoilt. code: (n), index of the level.
+  void (*sweep)(int64_t n, int levels, const float* u, const Lanes* level, Lanes* work,
+                Lanes* code);
 
   /// plane[t] = bit `bit` of code[t] as 0.0 or 1.0.
   void (*extract_plane)(int64_t n, int bit, const Lanes* code, Lanes* plane);
@@ -44,10 +48,11 @@ struct LaneKernels {
   void (*dot)(int64_t n, const Lanes* a, const Lanes* b, DoubleLanes* out);
 
   /// out = sum_t (y[t] - sum_p coef[p] z[p * n + t])^2, p rising.
-  void (*residual)(int64_t n, int count, const Lanes* y, const Lanes* z, const Lanes* coef, DoubleLanes* out);
+  void (*residual)(int64_t n, int count, const Lanes* y, const Lanes* z, const Lanes* coef,
+                   DoubleLanes* out);
 
-  /// For each w the nearest a1 t1 + a2 t2 over the nine pairs of trits (candidate order in ptqtp.h).
-  /// alpha: (2). sums and code may be null; code: (t1 + 1) + 3 (t2 + 1).
+  /// For each w the nearest a1 t1 + a2 t2 over the nine pairs of trits (candidate order in
+  /// ptqtp.h). alpha: (2). sums and code may be null; code: (t1 + 1) + 3 (t2 + 1).
   void (*trit_search)(int64_t n, const Lanes* w, const Lanes* alpha, TritSums* sums, Lanes* code);
 };
 

@@ -20,31 +20,35 @@ struct Scratch {
   std::vector<float> decoded;                 // (cols)
 };
 
-void add(const DoubleLanes& from, double RowSums::*member, RowSums* rows) {
+void add(const DoubleLanes& from, double RowSums::* member, RowSums* rows) {
   for (int l = 0; l < kLanes; ++l) rows[l].*member += from.v[l];
 }
 
 /// ||x R||^2 per row, group by group so that the product stays in cache.
-void add_through_factor(const MethodContext& c, const std::vector<Lanes>& x, std::vector<Lanes>& product,
-                        double RowSums::*member, RowSums* rows) {
+void add_through_factor(const MethodContext& c, const std::vector<Lanes>& x,
+                        std::vector<Lanes>& product, double RowSums::* member, RowSums* rows) {
   const int group = c.options.group;
   for (int64_t g = 0; g < c.input.cols; g += group) {
     product.assign(static_cast<size_t>(group), Lanes{});
-    c.kernels.multiply_add(x.data(), g + group, c.hessian->factor.data() + g, c.input.cols, group, false,
-                           product.data());
+    c.kernels.multiply_add(x.data(), g + group, c.hessian->factor.data() + g, c.input.cols, group,
+                           false, product.data());
     DoubleLanes sum;
     c.kernels.dot(group, product.data(), product.data(), &sum);
     add(sum, member, rows);
   }
 }
 
-void measure_block(const MethodContext& c, const PackedMatrix& matrix, int64_t block, Scratch& s, RowSums* rows) {
+void measure_block(const MethodContext& c, const PackedMatrix& matrix, int64_t block, Scratch& s,
+                   RowSums* rows) {
   const int64_t cols = c.input.cols, first = block * kLanes;
   s.weight.resize(static_cast<size_t>(cols));
   s.error.resize(static_cast<size_t>(cols));
   s.decoded.resize(static_cast<size_t>(cols));
-  const auto column = [&](int64_t n) { return c.hessian ? c.hessian->order[static_cast<size_t>(n)] : n; };
-  for (int64_t n = 0; n < cols; ++n) s.error[n] = s.weight[n] = load_column(c.input, block, column(n));
+  const auto column = [&](int64_t n) {
+    return c.hessian ? c.hessian->order[static_cast<size_t>(n)] : n;
+  };
+  for (int64_t n = 0; n < cols; ++n)
+    s.error[n] = s.weight[n] = load_column(c.input, block, column(n));
   for (int64_t l = 0; l < std::min<int64_t>(kLanes, c.input.rows - first); ++l) {
     matrix.codec->decode_row(matrix, first + l, s.decoded.data());
     for (int64_t n = 0; n < cols; ++n) s.error[n].v[l] -= s.decoded[static_cast<size_t>(column(n))];

@@ -1,4 +1,5 @@
-// What the methods share inside the room. quantize_layer has checked every argument before a method is called.
+// What the methods share inside the room. quantize_layer has checked every argument before a method
+// is called.
 #pragma once
 #include <vector>
 
@@ -13,7 +14,8 @@ inline constexpr float kLargestHalf = 65504.0f;
 /// Rounds to fp16, clamped to its finite range. Returns the bits.
 uint16_t round_to_half(double value);
 
-/// What a method is given: checked input, its Hessian (null for rtn and ptqtp without one), where to run.
+/// What a method is given: checked input, its Hessian (null for rtn and ptqtp without one), where
+/// to run.
 struct MethodContext {
   const LayerInput& input;
   const QuantOptions& options;
@@ -31,7 +33,8 @@ Result<QuantResult> quantize_rtn(const MethodContext& context);
 Result<QuantResult> quantize_bpdq(const MethodContext& context);
 Result<QuantResult> quantize_ptqtp(const MethodContext& context);
 
-/// Fills weight_error, output_error and bits_per_weight from the encoded weights as a reader decodes them.
+/// Fills weight_error, output_error and bits_per_weight from the encoded weights as a reader
+/// decodes them.
 void measure_error(const MethodContext& context, QuantResult& result);
 
 }  // namespace planeloom

@@ -15,15 +15,18 @@ using lanes::Lanes;
 using lanes::TritSums;
 
 constexpr int kDefaultRounds = 50;
-constexpr double kFirstRidge = 1e-8, kMaxRidge = 1.0, kMaxCondition = 1e12;  // the paper's equations 2 and 3
-// The paper stops at an absolute 1e-4, early for weights of 0.02 (error 0.1651 against 0.1647 of the norm); relative to
-// the row's root mean square the rule means the same at every scale.
+constexpr double kFirstRidge = 1e-8, kMaxRidge = 1.0,
+                 kMaxCondition = 1e12;  // the paper's equations 2 and 3
+// The paper stops at an absolute 1e-4, early for weights of 0.02 (error 0.1651 against 0.1647 of
+// the norm); relative to the row's root mean square the rule means the same at every scale.
 constexpr double kRelativeStep = 1e-4;
 
-/// Equation 6: the two scales by ridge, its strength raised (and kept) while the 2 x 2 system is ill conditioned.
+/// Equation 6: the two scales by ridge, its strength raised (and kept) while the 2 x 2 system is
+/// ill conditioned.
 void solve_scales(const TritSums& sums, int l, double& ridge, double* alpha) {
   const double s12 = sums.s12.v[l], b1 = sums.b1.v[l], b2 = sums.b2.v[l];
-  double a11 = sums.s11.v[l] + ridge, a22 = sums.s22.v[l] + ridge, determinant = a11 * a22 - s12 * s12;
+  double a11 = sums.s11.v[l] + ridge, a22 = sums.s22.v[l] + ridge,
+         determinant = a11 * a22 - s12 * s12;
   const double norm = a11 * a11 + a22 * a22 + 2 * s12 * s12;
   if (const double condition = norm / std::abs(determinant); !(condition < kMaxCondition)) {
     ridge = std::fmin(ridge * std::sqrt(condition / kMaxCondition), kMaxRidge);
@@ -51,7 +54,8 @@ TritSums start_sums(const Lanes* w, int64_t n) {
 void set_tolerance(const LaneKernels& kernels, const Lanes* w, int64_t n, double* tolerance) {
   lanes::DoubleLanes square;
   kernels.dot(n, w, w, &square);
-  for (int l = 0; l < kLanes; ++l) tolerance[l] = kRelativeStep * std::sqrt(square.v[l] / static_cast<double>(n));
+  for (int l = 0; l < kLanes; ++l)
+    tolerance[l] = kRelativeStep * std::sqrt(square.v[l] / static_cast<double>(n));
 }
 
 }  // namespace
@@ -86,7 +90,8 @@ namespace {
 
 /// Larger scale first, both positive (the nine levels do not change), rounded to fp16.
 void round_scales(TritFit& fit, int l, uint16_t* coef) {
-  double a = std::abs(static_cast<double>(fit.alpha[0].v[l])), b = std::abs(static_cast<double>(fit.alpha[1].v[l]));
+  double a = std::abs(static_cast<double>(fit.alpha[0].v[l])),
+         b = std::abs(static_cast<double>(fit.alpha[1].v[l]));
   if (a < b) std::swap(a, b);
   coef[0] = round_to_half(a);
   coef[1] = round_to_half(b);
@@ -103,12 +108,15 @@ struct Output {
   std::vector<uint16_t> coef;  // (rows, groups, 2)
 };
 
-/// One group of 16 rows: fit, round the scales, and search once more against the scales that will be served.
-void quantize_block(const MethodContext& c, int64_t block, int64_t g, Output& out, Outcome& outcome) {
+/// One group of 16 rows: fit, round the scales, and search once more against the scales that will
+/// be served.
+void quantize_block(const MethodContext& c, int64_t block, int64_t g, Output& out,
+                    Outcome& outcome) {
   const int64_t group = c.options.group, first = block * kLanes;
   Lanes w[256], code[256];
   for (int64_t t = 0; t < group; ++t) w[t] = load_column(c.input, block, g * group + t);
-  TritFit fit = fit_trits(c.kernels, w, group, c.options.rounds > 0 ? c.options.rounds : kDefaultRounds);
+  TritFit fit =
+      fit_trits(c.kernels, w, group, c.options.rounds > 0 ? c.options.rounds : kDefaultRounds);
   const int count = static_cast<int>(std::min<int64_t>(kLanes, c.input.rows - first));
   for (int l = 0; l < count; ++l) {
     round_scales(fit, l, out.coef.data() + ((first + l) * c.groups() + g) * 2);
@@ -119,7 +127,8 @@ void quantize_block(const MethodContext& c, int64_t block, int64_t g, Output& ou
   c.kernels.trit_search(group, w, fit.alpha, nullptr, code);
   for (int l = 0; l < count; ++l)
     for (int64_t t = 0; t < group; ++t)
-      out.codes[static_cast<size_t>((first + l) * c.input.cols + g * group + t)] = static_cast<uint8_t>(code[t].v[l]);
+      out.codes[static_cast<size_t>((first + l) * c.input.cols + g * group + t)] =
+          static_cast<uint8_t>(code[t].v[l]);
 }
 
 }  // namespace
@@ -131,17 +140,20 @@ Result<QuantResult> quantize_ptqtp(const MethodContext& c) {
   std::vector<Outcome> outcomes(static_cast<size_t>(c.blocks()));
   c.pool.parallel_for(c.blocks(), 1, [&](int64_t begin, int64_t end, int) {
     for (int64_t b = begin; b < end; ++b)
-      for (int64_t g = 0; g < c.groups(); ++g) quantize_block(c, b, g, out, outcomes[static_cast<size_t>(b)]);
+      for (int64_t g = 0; g < c.groups(); ++g)
+        quantize_block(c, b, g, out, outcomes[static_cast<size_t>(b)]);
   });
   QuantResult result;
-  PL_TRY(result.matrix, encode_tritplane(c.options.group, c.input.rows, c.input.cols, out.codes, out.coef));
+  PL_TRY(result.matrix,
+         encode_tritplane(c.options.group, c.input.rows, c.input.cols, out.codes, out.coef));
   int64_t sum = 0;
   for (const Outcome& o : outcomes) {
     result.report.rounds = std::max(result.report.rounds, o.rounds);
     result.report.unfinished += o.unfinished;
     sum += o.sum;
   }
-  result.report.mean_rounds = static_cast<double>(sum) / static_cast<double>(c.input.rows * c.groups());
+  result.report.mean_rounds =
+      static_cast<double>(sum) / static_cast<double>(c.input.rows * c.groups());
   return result;
 }
 

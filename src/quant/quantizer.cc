@@ -20,8 +20,10 @@ Status check_options(const QuantOptions& o) {
     return fail("[quantize] {} bits; 1 to {} wanted", o.bits, kMaxPlanes);
   if (!plane_group_known(o.group))
     return fail("[quantize] group {}; 32, 64, 96, 128, 192 or 256 wanted", o.group);
-  if (o.rounds < 0 || o.rounds > kMaxRounds) return fail("[quantize] {} rounds; 0 to {} wanted", o.rounds, kMaxRounds);
-  if (!(o.ridge >= 0) || !std::isfinite(o.ridge)) return fail("[quantize] ridge {}; 0 or more wanted", o.ridge);
+  if (o.rounds < 0 || o.rounds > kMaxRounds)
+    return fail("[quantize] {} rounds; 0 to {} wanted", o.rounds, kMaxRounds);
+  if (!(o.ridge >= 0) || !std::isfinite(o.ridge))
+    return fail("[quantize] ridge {}; 0 or more wanted", o.ridge);
   return {};
 }
 
@@ -30,12 +32,13 @@ Status check_shape(const LayerInput& in, const QuantOptions& o) {
     return fail("[quantize] shape {} x {} out of range", in.rows, in.cols);
   if (in.weights.size() != static_cast<uint64_t>(in.rows * in.cols))
     return fail("[quantize] {} weights, {} x {} wanted", in.weights.size(), in.rows, in.cols);
-  if (o.group > in.cols) return fail("[quantize] group {} is longer than a row of {} columns", o.group, in.cols);
+  if (o.group > in.cols)
+    return fail("[quantize] group {} is longer than a row of {} columns", o.group, in.cols);
   if (in.cols % o.group != 0)
     return fail("[quantize] {} columns, a multiple of the group {} wanted", in.cols, o.group);
   if (in.prepared && (in.prepared->cols != in.cols || in.prepared->group != o.group))
-    return fail("[quantize] a Hessian prepared for {} columns in groups of {}, wanted {} and {}", in.prepared->cols,
-                in.prepared->group, in.cols, o.group);
+    return fail("[quantize] a Hessian prepared for {} columns in groups of {}, wanted {} and {}",
+                in.prepared->cols, in.prepared->group, in.cols, o.group);
   return {};
 }
 
@@ -65,12 +68,15 @@ uint16_t round_to_half(double value) {
 
 lanes::Lanes load_column(const LayerInput& input, int64_t block, int64_t col) {
   lanes::Lanes out{};
-  const int64_t first = block * lanes::kLanes, count = std::min<int64_t>(lanes::kLanes, input.rows - first);
-  for (int64_t l = 0; l < count; ++l) out.v[l] = input.weights[static_cast<size_t>((first + l) * input.cols + col)];
+  const int64_t first = block * lanes::kLanes,
+                count = std::min<int64_t>(lanes::kLanes, input.rows - first);
+  for (int64_t l = 0; l < count; ++l)
+    out.v[l] = input.weights[static_cast<size_t>((first + l) * input.cols + col)];
   return out;
 }
 
-Result<QuantResult> quantize_layer(const LayerInput& input, const QuantOptions& options, ThreadPool& pool) {
+Result<QuantResult> quantize_layer(const LayerInput& input, const QuantOptions& options,
+                                   ThreadPool& pool) {
   PL_CHECK(check_options(options));
   PL_CHECK(check_shape(input, options));
   PL_CHECK(check_weights(input, pool));

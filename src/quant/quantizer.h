@@ -1,4 +1,5 @@
-// The quantizer contract: a matrix (and a Hessian) in, an encoded matrix and an error report out. No model in sight.
+// The quantizer contract: a matrix (and a Hessian) in, an encoded matrix and an error report out.
+// No model in sight.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -13,36 +14,43 @@
 
 namespace planeloom {
 
-/// How to quantize one matrix. The defaults are the published settings of each method (docs/bpdq.md, docs/ptqtp.md).
+/// How to quantize one matrix. The defaults are the published settings of each method
+/// (docs/bpdq.md, docs/ptqtp.md).
 struct QuantOptions {
   std::string method = "bpdq";  // "rtn", "bpdq", "ptqtp"
   int bits = 2;                 // bit-planes, 1 ... 4; ptqtp has two trit-planes and ignores it
   int group = 64;               // columns that share coefficients: 32, 64, 96, 128, 192 or 256
   int rounds = 0;               // most rounds of bpdq or ptqtp; 0: the method's own (10, 50)
-  double damping = 0.05;        // share of the mean diagonal added to `hessian` (a prepared one has its own)
-  double ridge = 1e-4;          // bpdq: the refit's ridge, absolute as published
-  bool cap_ridge = true;        // bpdq: never let the ridge exceed `ridge` times the mean diagonal it is added to
-  bool per_row_best = false;    // bpdq: keep the best round per row; published: one round for all rows
-  std::optional<Isa> isa;       // empty: default_isa(). Every choice gives the same bits.
+  double damping =
+      0.05;  // share of the mean diagonal added to `hessian` (a prepared one has its own)
+  double ridge = 1e-4;  // bpdq: the refit's ridge, absolute as published
+  bool cap_ridge =
+      true;  // bpdq: never let the ridge exceed `ridge` times the mean diagonal it is added to
+  bool per_row_best =
+      false;               // bpdq: keep the best round per row; published: one round for all rows
+  std::optional<Isa> isa;  // empty: default_isa(). Every choice gives the same bits.
 };
 
 /// One linear layer. Borrowed memory.
 struct LayerInput {
   std::span<const float> weights;  // (rows, cols), y = W x
   int64_t rows = 0, cols = 0;
-  std::span<const double> hessian = {};        // (cols, cols) = 2/n sum x x^T, both halves filled; may be empty
-  const PreparedHessian* prepared = nullptr;   // used instead of `hessian` when set; must be of this cols and group
+  std::span<const double> hessian =
+      {};  // (cols, cols) = 2/n sum x x^T, both halves filled; may be empty
+  const PreparedHessian* prepared =
+      nullptr;  // used instead of `hessian` when set; must be of this cols and group
 };
 
 /// How far the encoded weights, as decoded, are from the given ones.
 struct ErrorReport {
-  double weight_error = 0;             // ||W - W'||_F / ||W||_F; 0 for an all-zero matrix
-  std::optional<double> output_error;  // tr(E H E^T) / tr(W H W^T), E = W - W'; empty without a Hessian
-  int rounds = 0;                      // most rounds that any group took
-  double mean_rounds = 0;              // over groups of weights
-  int64_t unfinished = 0;              // groups that had not converged after the last round (ptqtp)
-  double damping = 0;                  // share of the mean diagonal added in the end (with a Hessian)
-  double bits_per_weight = 0;          // every coefficient counted
+  double weight_error = 0;  // ||W - W'||_F / ||W||_F; 0 for an all-zero matrix
+  std::optional<double>
+      output_error;            // tr(E H E^T) / tr(W H W^T), E = W - W'; empty without a Hessian
+  int rounds = 0;              // most rounds that any group took
+  double mean_rounds = 0;      // over groups of weights
+  int64_t unfinished = 0;      // groups that had not converged after the last round (ptqtp)
+  double damping = 0;          // share of the mean diagonal added in the end (with a Hessian)
+  double bits_per_weight = 0;  // every coefficient counted
 };
 
 struct QuantResult {
@@ -50,9 +58,11 @@ struct QuantResult {
   ErrorReport report;
 };
 
-/// Quantizes one matrix. The same bytes for any number of threads and any ISA. Errors: an unknown method, bits or group
-/// out of range, cols no multiple of group, sizes that do not fit, a weight that is not finite or beyond fp16.
-/// Without a Hessian, or with one that is all zero (no calibration token came by), bpdq works on the identity.
-Result<QuantResult> quantize_layer(const LayerInput& input, const QuantOptions& options, ThreadPool& pool);
+/// Quantizes one matrix. The same bytes for any number of threads and any ISA. Errors: an unknown
+/// method, bits or group out of range, cols no multiple of group, sizes that do not fit, a weight
+/// that is not finite or beyond fp16. Without a Hessian, or with one that is all zero (no
+/// calibration token came by), bpdq works on the identity.
+Result<QuantResult> quantize_layer(const LayerInput& input, const QuantOptions& options,
+                                   ThreadPool& pool);
 
 }  // namespace planeloom

@@ -1,4 +1,5 @@
-// Round to nearest on a uniform min-max grid per row and group, written as bit-planes: c_i = 2^i scale, bias = min.
+// Round to nearest on a uniform min-max grid per row and group, written as bit-planes: c_i = 2^i
+// scale, bias = min.
 #include <algorithm>
 #include <cmath>
 
@@ -9,13 +10,16 @@
 namespace planeloom {
 namespace {
 
-/// w: (group). The grid is rounded to fp16 before the codes are chosen, so that they fit the served grid.
+/// w: (group). The grid is rounded to fp16 before the codes are chosen, so that they fit the served
+/// grid.
 void round_group(std::span<const float> w, int bits, uint8_t* code, uint16_t* coef) {
   const auto [low, high] = std::minmax_element(w.begin(), w.end());
   const int top = (1 << bits) - 1;
-  const uint16_t step_bits = round_to_half((double{*high} - double{*low}) / top), bias_bits = round_to_half(*low);
+  const uint16_t step_bits = round_to_half((double{*high} - double{*low}) / top),
+                 bias_bits = round_to_half(*low);
   const float step = half_to_float(step_bits), bias = half_to_float(bias_bits);
-  for (int p = 0; p < bits; ++p) coef[p] = round_to_half(std::ldexp(double{step}, p));  // exact unless clamped
+  for (int p = 0; p < bits; ++p)
+    coef[p] = round_to_half(std::ldexp(double{step}, p));  // exact unless clamped
   coef[bits] = bias_bits;
   for (size_t i = 0; i < w.size(); ++i) {
     const float nearest = step > 0 ? std::rint((w[i] - bias) / step) : 0.0f;
@@ -32,8 +36,9 @@ Result<QuantResult> quantize_rtn(const MethodContext& c) {
   std::vector<uint16_t> coef(static_cast<size_t>(rows * groups * (bits + 1)));
   c.pool.parallel_for(rows, 8, [&](int64_t begin, int64_t end, int) {
     for (int64_t i = begin * groups; i < end * groups; ++i)
-      round_group(c.input.weights.subspan(static_cast<size_t>(i * group), static_cast<size_t>(group)), bits,
-                  codes.data() + i * group, coef.data() + i * (bits + 1));
+      round_group(
+          c.input.weights.subspan(static_cast<size_t>(i * group), static_cast<size_t>(group)), bits,
+          codes.data() + i * group, coef.data() + i * (bits + 1));
   });
   QuantResult result;
   PL_TRY(result.matrix, encode_bitplane(bits, group, rows, cols, codes, coef));

@@ -4,14 +4,35 @@
 
 namespace planeloom {
 
-/// Element types of stored tensors. The numbers are GGUF's (ggml_type), so a file's tag casts directly.
+/// Element types of stored tensors. The numbers are GGUF's (ggml_type), so a file's tag casts
+/// directly.
 enum class DType : uint32_t {
-  kF32 = 0, kF16 = 1, kQ4_0 = 2, kQ4_1 = 3, kQ5_0 = 6, kQ5_1 = 7, kQ8_0 = 8, kQ2_K = 10, kQ3_K = 11,
-  kQ4_K = 12, kQ5_K = 13, kQ6_K = 14, kIQ4_NL = 20, kIQ4_XS = 23, kI8 = 24, kI16 = 25, kI32 = 26,
-  kI64 = 27, kF64 = 28, kBF16 = 30, kTQ1_0 = 34, kTQ2_0 = 35,
+  kF32 = 0,
+  kF16 = 1,
+  kQ4_0 = 2,
+  kQ4_1 = 3,
+  kQ5_0 = 6,
+  kQ5_1 = 7,
+  kQ8_0 = 8,
+  kQ2_K = 10,
+  kQ3_K = 11,
+  kQ4_K = 12,
+  kQ5_K = 13,
+  kQ6_K = 14,
+  kIQ4_NL = 20,
+  kIQ4_XS = 23,
+  kI8 = 24,
+  kI16 = 25,
+  kI32 = 26,
+  kI64 = 27,
+  kF64 = 28,
+  kBF16 = 30,
+  kTQ1_0 = 34,
+  kTQ2_0 = 35,
 };
 
-/// Storage of a type: `bytes` hold `block` consecutive elements of a row. name is null for an unknown tag.
+/// Storage of a type: `bytes` hold `block` consecutive elements of a row. name is null for an
+/// unknown tag.
 struct DTypeInfo {
   const char* name;
   int block;

@@ -1,4 +1,5 @@
-// Byte-pair encoding: repeatedly merge the best adjacent pair, leftmost first among equals. O(n log n) in the piece.
+// Byte-pair encoding: repeatedly merge the best adjacent pair, leftmost first among equals. O(n log
+// n) in the piece.
 #pragma once
 #include <cstdint>
 #include <queue>
@@ -6,24 +7,27 @@
 
 namespace planeloom {
 
-/// A run of bytes [begin, begin + length) of the text being encoded; `id` is whatever the merge rule keeps per symbol.
+/// A run of bytes [begin, begin + length) of the text being encoded; `id` is whatever the merge
+/// rule keeps per symbol.
 struct BpeSymbol {
   int32_t begin = 0, length = 0, id = -1;
 };
 
-/// What merging two neighbours gives; priority: lower is merged earlier. `ok` false: they do not merge.
+/// What merging two neighbours gives; priority: lower is merged earlier. `ok` false: they do not
+/// merge.
 struct BpeMerge {
   bool ok = false;
   double priority = 0;
   int32_t id = -1;
 };
 
-/// Merges `symbols` in place; merge(left, right) -> BpeMerge, called once per pair that becomes adjacent.
+/// Merges `symbols` in place; merge(left, right) -> BpeMerge, called once per pair that becomes
+/// adjacent.
 template <class MergeRule>
 void bpe_merge(std::vector<BpeSymbol>& symbols, MergeRule merge) {
   struct Candidate {
     double priority;
-    int32_t left, right;              // indices of symbols
+    int32_t left, right;                // indices of symbols
     int32_t left_length, right_length;  // stale when these changed
     int32_t id;
     bool operator<(const Candidate& other) const {  // std::priority_queue takes the largest
@@ -35,7 +39,8 @@ void bpe_merge(std::vector<BpeSymbol>& symbols, MergeRule merge) {
   std::priority_queue<Candidate> queue;
   const auto propose = [&](int32_t left, int32_t right) {
     if (left < 0 || right >= n) return;
-    const BpeMerge m = merge(symbols[static_cast<size_t>(left)], symbols[static_cast<size_t>(right)]);
+    const BpeMerge m =
+        merge(symbols[static_cast<size_t>(left)], symbols[static_cast<size_t>(right)]);
     if (m.ok)
       queue.push({m.priority, left, right, symbols[static_cast<size_t>(left)].length,
                   symbols[static_cast<size_t>(right)].length, m.id});
@@ -50,7 +55,8 @@ void bpe_merge(std::vector<BpeSymbol>& symbols, MergeRule merge) {
     queue.pop();
     BpeSymbol& left = symbols[static_cast<size_t>(c.left)];
     BpeSymbol& right = symbols[static_cast<size_t>(c.right)];
-    if (left.length != c.left_length || right.length != c.right_length) continue;  // merged away or grown since
+    if (left.length != c.left_length || right.length != c.right_length)
+      continue;  // merged away or grown since
     left.length += right.length;
     left.id = c.id;
     right.length = 0;

@@ -19,10 +19,13 @@ Result<ChatTemplate> ChatTemplate::parse(std::string_view source, std::string_vi
   return chat;
 }
 
-Result<std::string> ChatTemplate::apply(const Json& messages, bool add_generation_prompt, const Json& extra,
+Result<std::string> ChatTemplate::apply(const Json& messages, bool add_generation_prompt,
+                                        const Json& extra,
                                         const jinja::RenderOptions& options) const {
-  if (!messages.is_array()) return fail("[chat] messages are {}, wanted an array", messages.type_name());
-  if (!extra.is_null() && !extra.is_object()) return fail("[chat] extra is {}, wanted an object", extra.type_name());
+  if (!messages.is_array())
+    return fail("[chat] messages are {}, wanted an array", messages.type_name());
+  if (!extra.is_null() && !extra.is_object())
+    return fail("[chat] extra is {}, wanted an object", extra.type_name());
   // transformers always passes tools and documents, None when there are none.
   Json context = Json::object();
   context["messages"] = messages;
@@ -35,7 +38,8 @@ Result<std::string> ChatTemplate::apply(const Json& messages, bool add_generatio
   return template_.render(context, options);
 }
 
-Result<std::string> ChatTemplate::apply(std::span<const ChatMessage> messages, bool add_generation_prompt) const {
+Result<std::string> ChatTemplate::apply(std::span<const ChatMessage> messages,
+                                        bool add_generation_prompt) const {
   Json list = Json::array();
   for (const ChatMessage& m : messages) list.push_back({{"role", m.role}, {"content", m.content}});
   return apply(list, add_generation_prompt);

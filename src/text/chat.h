@@ -20,14 +20,17 @@ extern const std::string_view kChatMl;
 /// Renders as transformers' apply_chat_template does.
 class ChatTemplate {
  public:
-  static Result<ChatTemplate> parse(std::string_view source, std::string_view bos_token, std::string_view eos_token);
+  static Result<ChatTemplate> parse(std::string_view source, std::string_view bos_token,
+                                    std::string_view eos_token);
 
-  /// `messages` is an array of objects; `extra` is an object of further variables (tools, documents,
-  /// enable_thinking, ...) that win over the standard ones. An error when the template refuses the
-  /// conversation, its message included.
+  /// `messages` is an array of objects; `extra` is an object of further variables (tools,
+  /// documents, enable_thinking, ...) that win over the standard ones. An error when the template
+  /// refuses the conversation, its message included.
   Result<std::string> apply(const nlohmann::ordered_json& messages, bool add_generation_prompt,
-                            const nlohmann::ordered_json& extra = {}, const jinja::RenderOptions& options = {}) const;
-  Result<std::string> apply(std::span<const ChatMessage> messages, bool add_generation_prompt) const;
+                            const nlohmann::ordered_json& extra = {},
+                            const jinja::RenderOptions& options = {}) const;
+  Result<std::string> apply(std::span<const ChatMessage> messages,
+                            bool add_generation_prompt) const;
 
  private:
   jinja::Template template_;

@@ -15,23 +15,27 @@
 namespace planeloom {
 
 struct EncodeOptions {
-  bool add_special = true;    // BOS and EOS where the model wants them
-  bool parse_special = true;  // control tokens written in the text become tokens; else they are plain text
+  bool add_special = true;  // BOS and EOS where the model wants them
+  bool parse_special =
+      true;  // control tokens written in the text become tokens; else they are plain text
 };
 
-/// Text to token ids and back. Two kinds: byte-level BPE (GPT-2, SmolLM2, Llama 3, Qwen2) and SentencePiece BPE with
-/// byte fallback (Gemma, Llama 2), from GGUF metadata or from a tokenizer.json (formats/hf_folder.h).
-/// Input need not be valid UTF-8: every maximal broken part counts as one U+FFFD, as Python's errors="replace" does.
-/// Immutable after construction: safe to share between threads.
+/// Text to token ids and back. Two kinds: byte-level BPE (GPT-2, SmolLM2, Llama 3, Qwen2) and
+/// SentencePiece BPE with byte fallback (Gemma, Llama 2), from GGUF metadata or from a
+/// tokenizer.json (formats/hf_folder.h). Input need not be valid UTF-8: every maximal broken part
+/// counts as one U+FFFD, as Python's errors="replace" does. Immutable after construction: safe to
+/// share between threads.
 class Tokenizer {
  public:
   static Result<std::unique_ptr<Tokenizer>> from_metadata(const Metadata& metadata);
 
   std::vector<int32_t> encode(std::string_view text, EncodeOptions options = {}) const;
-  /// Bytes of the ids one after another; control tokens are left out with skip_special. Ids outside the vocabulary
-  /// give nothing. The space that SentencePiece puts before a text is not removed (text/detokenizer.h does).
+  /// Bytes of the ids one after another; control tokens are left out with skip_special. Ids outside
+  /// the vocabulary give nothing. The space that SentencePiece puts before a text is not removed
+  /// (text/detokenizer.h does).
   std::string decode(std::span<const int32_t> ids, bool skip_special = false) const;
-  /// The bytes that one token stands for: "\n" for <0x0A>, " the" for U+2581 the; the literal text of a control token.
+  /// The bytes that one token stands for: "\n" for <0x0A>, " the" for U+2581 the; the literal text
+  /// of a control token.
   std::string token_bytes(int32_t id) const;
   /// The token as the vocabulary spells it.
   const std::string& token_text(int32_t id) const { return vocab_.text[static_cast<size_t>(id)]; }
@@ -73,13 +77,14 @@ class Tokenizer {
     int32_t rank, id;
   };
   std::unordered_map<uint64_t, Merge> merges_;  // (left id << 32 | right id); empty: merge by score
-  bool ignore_merges_ = false;     // a piece that is a token is taken whole
+  bool ignore_merges_ = false;                  // a piece that is a token is taken whole
   bool normalise_nfc_ = false;
-  bool space_prefix_ = false;      // SentencePiece: text starts with a space
+  bool space_prefix_ = false;  // SentencePiece: text starts with a space
   bool add_bos_ = false, add_eos_ = false;
   std::optional<int32_t> bos_, eos_, unknown_;
   std::vector<int32_t> end_of_generation_;
-  int32_t byte_token_[256] = {};   // <0x00>.. for SentencePiece, the byte's symbol for byte-level; -1: none
+  int32_t byte_token_[256] =
+      {};  // <0x00>.. for SentencePiece, the byte's symbol for byte-level; -1: none
   std::unordered_map<std::string, Special, StringHash, std::equal_to<>> specials_;
   std::vector<size_t> special_lengths_[256];  // by first byte, longest first
 };

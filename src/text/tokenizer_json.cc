@@ -1,4 +1,5 @@
-// Hugging Face tokenizer.json: the BPE models, their splitting rules and normalizers, and the added tokens.
+// Hugging Face tokenizer.json: the BPE models, their splitting rules and normalizers, and the added
+// tokens.
 #include <nlohmann/json.hpp>
 
 #include "text/tokenizer_builder.h"
@@ -24,12 +25,14 @@ bool flag(const json& node, const char* key, bool otherwise) {
   return value && value->is_boolean() ? value->get<bool>() : otherwise;
 }
 
-constexpr const char* kGpt2Rule = R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
+constexpr const char* kGpt2Rule =
+    R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 
 }  // namespace
 
 Status TokenizerBuilder::from_json(const std::string& text, Tokenizer& t) {
-  if (text.size() > (size_t{256} << 20)) return fail("[tokenizer.json] {} bytes, at most 256 MiB wanted", text.size());
+  if (text.size() > (size_t{256} << 20))
+    return fail("[tokenizer.json] {} bytes, at most 256 MiB wanted", text.size());
   int depth = 0;
   bool too_deep = false;
   const json root = json::parse(
@@ -40,17 +43,21 @@ Status TokenizerBuilder::from_json(const std::string& text, Tokenizer& t) {
         return !too_deep;
       },
       false);
-  if (root.is_discarded() || too_deep || !root.is_object()) return fail("[tokenizer.json] not valid JSON");
+  if (root.is_discarded() || too_deep || !root.is_object())
+    return fail("[tokenizer.json] not valid JSON");
   const json* model = member(root, "model");
   if (!model) return fail("[tokenizer.json] no model");
   const std::string type = text_of(*model, "type", member(*model, "merges") ? "BPE" : "?");
-  if (type != "BPE") return fail("[tokenizer.json] model type '{}' is not supported; supported: BPE", type);
+  if (type != "BPE")
+    return fail("[tokenizer.json] model type '{}' is not supported; supported: BPE", type);
   PL_CHECK(json_vocab(root, t));
   PL_CHECK(json_merges(*model, t));
   std::vector<std::string> patterns;
   bool byte_level = false, marks_spaces = false;
-  if (const json* node = member(root, "pre_tokenizer")) PL_CHECK(json_pretokenizer(*node, patterns, byte_level));
-  if (const json* node = member(root, "normalizer")) PL_CHECK(json_normalizer(*node, t, marks_spaces));
+  if (const json* node = member(root, "pre_tokenizer"))
+    PL_CHECK(json_pretokenizer(*node, patterns, byte_level));
+  if (const json* node = member(root, "normalizer"))
+    PL_CHECK(json_normalizer(*node, t, marks_spaces));
   t.ignore_merges_ = flag(*model, "ignore_merges", false);
   if (byte_level) {
     t.kind_ = Tokenizer::Kind::kByteLevel;
@@ -58,7 +65,8 @@ Status TokenizerBuilder::from_json(const std::string& text, Tokenizer& t) {
   } else if (marks_spaces) {
     t.kind_ = Tokenizer::Kind::kSentencePiece;
   } else {
-    return fail("[tokenizer.json] neither a ByteLevel pre-tokenizer nor a normalizer that marks spaces");
+    return fail(
+        "[tokenizer.json] neither a ByteLevel pre-tokenizer nor a normalizer that marks spaces");
   }
   if (const json* node = member(root, "post_processor")) json_post_processor(*node, t);
   return {};
@@ -77,9 +85,11 @@ Status TokenizerBuilder::json_vocab(const json& root, Tokenizer& t) {
   if (const json* list = member(root, "added_tokens"); list && list->is_array())
     for (const json& a : *list) {
       const json* id = member(a, "id");
-      if (!id || !id->is_number_integer()) return fail("[tokenizer.json] an added token without id");
+      if (!id || !id->is_number_integer())
+        return fail("[tokenizer.json] an added token without id");
       tokens.emplace_back(id->get<int64_t>(), text_of(a, "content"));
-      added.emplace_back(id->get<int64_t>(), flag(a, "special", false) ? TokenType::kControl : TokenType::kUserDefined);
+      added.emplace_back(id->get<int64_t>(),
+                         flag(a, "special", false) ? TokenType::kControl : TokenType::kUserDefined);
     }
   int64_t size = 0;
   for (const auto& [id, text] : tokens) {
@@ -100,7 +110,8 @@ Status TokenizerBuilder::json_vocab(const json& root, Tokenizer& t) {
   for (const auto& [id, type] : added) t.vocab_.type[static_cast<size_t>(id)] = type;
   t.vocab_.index();
   if (const std::string unknown = text_of(root["model"], "unk_token"); !unknown.empty())
-    if (const int32_t id = t.vocab_.find(unknown); id >= 0) t.vocab_.type[static_cast<size_t>(id)] = TokenType::kUnknown;
+    if (const int32_t id = t.vocab_.find(unknown); id >= 0)
+      t.vocab_.type[static_cast<size_t>(id)] = TokenType::kUnknown;
   return {};
 }
 
@@ -113,7 +124,8 @@ Status TokenizerBuilder::json_merges(const json& model, Tokenizer& t) {
     if (m.is_string()) {
       const auto& text = m.get_ref<const std::string&>();
       const size_t space = text.find(' ', 1);
-      if (space == std::string::npos) return fail("[tokenizer.json] merge {} '{}' is not two tokens", rank, text);
+      if (space == std::string::npos)
+        return fail("[tokenizer.json] merge {} '{}' is not two tokens", rank, text);
       left = text.substr(0, space);
       right = text.substr(space + 1);
     } else if (m.is_array() && m.size() == 2 && m[0].is_string() && m[1].is_string()) {
@@ -127,7 +139,8 @@ Status TokenizerBuilder::json_merges(const json& model, Tokenizer& t) {
   return {};
 }
 
-Status TokenizerBuilder::json_pretokenizer(const json& node, std::vector<std::string>& patterns, bool& byte_level) {
+Status TokenizerBuilder::json_pretokenizer(const json& node, std::vector<std::string>& patterns,
+                                           bool& byte_level) {
   const std::string type = text_of(node, "type");
   if (type == "Sequence") {
     if (const json* list = member(node, "pretokenizers"); list && list->is_array())
@@ -136,7 +149,8 @@ Status TokenizerBuilder::json_pretokenizer(const json& node, std::vector<std::st
   }
   if (type == "ByteLevel") {
     byte_level = true;
-    if (flag(node, "add_prefix_space", false)) return fail("[tokenizer.json] ByteLevel with add_prefix_space is not supported");
+    if (flag(node, "add_prefix_space", false))
+      return fail("[tokenizer.json] ByteLevel with add_prefix_space is not supported");
     if (flag(node, "use_regex", true)) patterns.push_back(kGpt2Rule);
     return {};
   }
@@ -148,12 +162,15 @@ Status TokenizerBuilder::json_pretokenizer(const json& node, std::vector<std::st
     const json* pattern = member(node, "pattern");
     if (!pattern) return fail("[tokenizer.json] Split without a pattern");
     const std::string regex = text_of(*pattern, "Regex");
-    // Gemma: Split(" ", MergedWithPrevious) after its normalizer turned every space into a mark: it never matches.
+    // Gemma: Split(" ", MergedWithPrevious) after its normalizer turned every space into a mark: it
+    // never matches.
     if (regex.empty() && text_of(*pattern, "String") == " ") return {};
     if (regex.empty()) return fail("[tokenizer.json] Split on a literal string is not supported");
     if (text_of(node, "behavior") != "Isolated" && text_of(node, "behavior") != "Removed")
-      return fail("[tokenizer.json] Split behaviour '{}' is not supported; supported: Isolated", text_of(node, "behavior"));
-    // "Removed" with "invert" keeps exactly the matches, and the published patterns match everything.
+      return fail("[tokenizer.json] Split behaviour '{}' is not supported; supported: Isolated",
+                  text_of(node, "behavior"));
+    // "Removed" with "invert" keeps exactly the matches, and the published patterns match
+    // everything.
     if (text_of(node, "behavior") == "Removed" && !flag(node, "invert", false))
       return fail("[tokenizer.json] Split that removes its matches is not supported");
     patterns.push_back(regex);
@@ -179,7 +196,8 @@ Status TokenizerBuilder::json_normalizer(const json& node, Tokenizer& t, bool& m
   }
   if (type == "Replace") {
     const json* pattern = member(node, "pattern");
-    if (pattern && text_of(*pattern, "String") == " " && text_of(node, "content") == "\xe2\x96\x81") {
+    if (pattern && text_of(*pattern, "String") == " " &&
+        text_of(node, "content") == "\xe2\x96\x81") {
       marks_spaces = true;
       return {};
     }

@@ -7,7 +7,8 @@
 namespace planeloom {
 namespace {
 
-/// Bounds of the second byte of a sequence by its lead byte (Unicode 15, table 3-7), and its length; length 0: no lead.
+/// Bounds of the second byte of a sequence by its lead byte (Unicode 15, table 3-7), and its
+/// length; length 0: no lead.
 struct Lead {
   int length;
   uint8_t low, high;
@@ -71,8 +72,9 @@ std::string sanitize_utf8(std::string_view text) {
 std::string nfc(std::string_view text) {
   utf8proc_uint8_t* composed = nullptr;
   const utf8proc_ssize_t size =
-      utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(text.data()), static_cast<utf8proc_ssize_t>(text.size()),
-                   &composed, static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE));
+      utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(text.data()),
+                   static_cast<utf8proc_ssize_t>(text.size()), &composed,
+                   static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE));
   if (size < 0) return std::string(text);
   std::string out(reinterpret_cast<const char*>(composed), static_cast<size_t>(size));
   std::free(composed);
@@ -92,7 +94,8 @@ const std::array<uint32_t, 256>& byte_to_unicode() {
     std::array<uint32_t, 256> t{};
     uint32_t next = 256;
     for (uint32_t b = 0; b < 256; ++b) {
-      const bool printable = (b >= 33 && b <= 126) || (b >= 161 && b <= 172) || (b >= 174 && b <= 255);
+      const bool printable =
+          (b >= 33 && b <= 126) || (b >= 161 && b <= 172) || (b >= 174 && b <= 255);
       t[b] = printable ? b : next++;
     }
     return t;
@@ -110,7 +113,8 @@ std::string bytes_of_byte_level(std::string_view token) {
   static const std::array<int16_t, 512> back = [] {
     std::array<int16_t, 512> t{};
     t.fill(-1);
-    for (int b = 0; b < 256; ++b) t[byte_to_unicode()[static_cast<size_t>(b)]] = static_cast<int16_t>(b);
+    for (int b = 0; b < 256; ++b)
+      t[byte_to_unicode()[static_cast<size_t>(b)]] = static_cast<int16_t>(b);
     return t;
   }();
   std::string out;
@@ -121,8 +125,10 @@ std::string bytes_of_byte_level(std::string_view token) {
     if (n == 1) code = first;
     if (n == 2) code = (first & 31u) << 6 | (static_cast<uint8_t>(token[at + 1]) & 63u);
     const size_t width = n ? static_cast<size_t>(n) : 1;
-    if (code < back.size() && back[code] >= 0) out += static_cast<char>(back[code]);
-    else out.append(token, at, width);
+    if (code < back.size() && back[code] >= 0)
+      out += static_cast<char>(back[code]);
+    else
+      out.append(token, at, width);
     at += width;
   }
   return out;

@@ -6,12 +6,13 @@
 
 namespace planeloom {
 
-/// The bytes of the UTF-8 character that starts at text[at] (1..4), or 0 when the bytes there are not valid UTF-8
-/// (overlong forms, surrogates and values above U+10FFFF included). `text` may end inside the character: then 0 too.
+/// The bytes of the UTF-8 character that starts at text[at] (1..4), or 0 when the bytes there are
+/// not valid UTF-8 (overlong forms, surrogates and values above U+10FFFF included). `text` may end
+/// inside the character: then 0 too.
 int utf8_length(std::string_view text, size_t at);
 
-/// How many bytes at text[at] form one "maximal subpart" of broken UTF-8: what one U+FFFD stands for
-/// (Unicode 15, section 3.9, table 3-8; Python's errors="replace").
+/// How many bytes at text[at] form one "maximal subpart" of broken UTF-8: what one U+FFFD stands
+/// for (Unicode 15, section 3.9, table 3-8; Python's errors="replace").
 int utf8_broken_length(std::string_view text, size_t at);
 
 /// Whether text[at..] could still become a valid character if more bytes followed.
@@ -25,7 +26,8 @@ std::string nfc(std::string_view text);
 
 void append_utf8(std::string& out, uint32_t code_point);
 
-/// GPT-2's printable stand-ins: byte b is written as the code point byte_to_unicode()[b] in byte-level vocabularies.
+/// GPT-2's printable stand-ins: byte b is written as the code point byte_to_unicode()[b] in
+/// byte-level vocabularies.
 const std::array<uint32_t, 256>& byte_to_unicode();
 /// A byte-level token back to its bytes; characters that stand for no byte are kept as they are.
 std::string bytes_of_byte_level(std::string_view token);

@@ -16,8 +16,10 @@ void Vocab::index() {
 
 Result<Vocab> vocab_from_metadata(const Metadata& metadata) {
   const auto* tokens = metadata.strings("tokenizer.ggml.tokens");
-  if (!tokens || tokens->empty()) return fail("[tokenizer] tokenizer.ggml.tokens is missing or empty");
-  if (tokens->size() > (size_t{1} << 24)) return fail("[tokenizer] {} tokens, at most 2^24 wanted", tokens->size());
+  if (!tokens || tokens->empty())
+    return fail("[tokenizer] tokenizer.ggml.tokens is missing or empty");
+  if (tokens->size() > (size_t{1} << 24))
+    return fail("[tokenizer] {} tokens, at most 2^24 wanted", tokens->size());
   Vocab vocab;
   vocab.text = *tokens;
   if (const auto* scores = metadata.floats("tokenizer.ggml.scores")) {
@@ -27,7 +29,8 @@ Result<Vocab> vocab_from_metadata(const Metadata& metadata) {
   }
   vocab.type.assign(tokens->size(), TokenType::kNormal);
   if (const auto types = metadata.integers("tokenizer.ggml.token_type")) {
-    if (types->size() != tokens->size()) return fail("[tokenizer] {} types for {} tokens", types->size(), tokens->size());
+    if (types->size() != tokens->size())
+      return fail("[tokenizer] {} types for {} tokens", types->size(), tokens->size());
     for (size_t i = 0; i < types->size(); ++i)
       if ((*types)[i] >= 1 && (*types)[i] <= 6) vocab.type[i] = static_cast<TokenType>((*types)[i]);
   }

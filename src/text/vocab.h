@@ -11,7 +11,14 @@
 namespace planeloom {
 
 /// GGUF's token types.
-enum class TokenType : uint8_t { kNormal = 1, kUnknown = 2, kControl = 3, kUserDefined = 4, kUnused = 5, kByte = 6 };
+enum class TokenType : uint8_t {
+  kNormal = 1,
+  kUnknown = 2,
+  kControl = 3,
+  kUserDefined = 4,
+  kUnused = 5,
+  kByte = 6
+};
 
 struct StringHash {
   using is_transparent = void;
@@ -19,13 +26,14 @@ struct StringHash {
 };
 using StringIds = std::unordered_map<std::string, int32_t, StringHash, std::equal_to<>>;
 
-/// Every token's text as stored, score and type, and the way back from text to id (the lowest id wins).
+/// Every token's text as stored, score and type, and the way back from text to id (the lowest id
+/// wins).
 struct Vocab {
   std::vector<std::string> text;
-  std::vector<float> score;      // empty where the model has none
+  std::vector<float> score;  // empty where the model has none
   std::vector<TokenType> type;
   StringIds ids;
-  size_t longest = 0;            // bytes of the longest token
+  size_t longest = 0;  // bytes of the longest token
 
   int32_t size() const { return static_cast<int32_t>(text.size()); }
   int32_t find(std::string_view token) const {

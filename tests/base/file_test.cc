@@ -53,6 +53,27 @@ TEST(AtomicFile, TheOldFileStaysUntilCommit) {
   EXPECT_EQ(entries(dir.path()), 1u);
 }
 
+TEST(AtomicFile, TakesOverWhatAKilledWriterLeft) {
+  const TempDir dir;
+  dir.write("a.tmp", "much longer than what comes now");
+  ASSERT_TRUE(write_file_atomically(dir.path() / "a", "new"));
+  EXPECT_EQ(contents(dir.path() / "a"), "new");
+  EXPECT_EQ(entries(dir.path()), 1u);
+}
+
+TEST(AtomicFile, OneWriterAtATime) {
+  const TempDir dir;
+  auto first = AtomicFile::create(dir.path() / "a");
+  ASSERT_TRUE(first && first->write("first"));
+  const auto second = AtomicFile::create(dir.path() / "a");
+  ASSERT_FALSE(second);
+  EXPECT_NE(second.error().message.find("another process"), std::string::npos);
+  ASSERT_TRUE(first->commit());
+  EXPECT_EQ(contents(dir.path() / "a"), "first");
+  ASSERT_TRUE(write_file_atomically(dir.path() / "a", "third"));
+  EXPECT_EQ(contents(dir.path() / "a"), "third");
+}
+
 TEST(AtomicFile, AReaderOfTheOldFileKeepsItsBytes) {
   const TempDir dir;
   const auto path = dir.write("a", "old bytes");

@@ -25,15 +25,19 @@ Sample random_sample(int64_t rows, int64_t cols, int group, int per_group, int l
   Sample s;
   const auto seed = *rc::gen::arbitrary<uint32_t>();
   uint64_t state = seed;
-  auto next = [&] { return (state = state * 6364136223846793005ull + 1442695040888963407ull) >> 40; };
-  for (int64_t i = 0; i < rows * cols; ++i) s.codes.push_back(static_cast<uint8_t>(next() % levels));
+  auto next = [&] {
+    return (state = state * 6364136223846793005ull + 1442695040888963407ull) >> 40;
+  };
+  for (int64_t i = 0; i < rows * cols; ++i)
+    s.codes.push_back(static_cast<uint8_t>(next() % levels));
   for (int64_t i = 0; i < rows * (cols / group) * per_group; ++i)
     s.coef.push_back(float_to_half(static_cast<float>(next() % 4001) / 1000.0f - 2.0f));
   return s;
 }
 
 /// What a decoded weight must be, by the format's definition.
-float expected_bitplane(const Sample& s, int planes, int group, int64_t cols, int64_t row, int64_t c) {
+float expected_bitplane(const Sample& s, int planes, int group, int64_t cols, int64_t row,
+                        int64_t c) {
   const uint16_t* coef = s.coef.data() + (row * (cols / group) + c / group) * (planes + 1);
   float w = half_to_float(coef[planes]);
   for (int p = 0; p < planes; ++p)
@@ -48,7 +52,8 @@ float expected_tritplane(const Sample& s, int group, int64_t cols, int64_t row, 
          half_to_float(coef[1]) * static_cast<float>(code / 3 - 1);
 }
 
-/// The integer form must give the same weights (up to the rounding of its own sum), and zeros in the padding.
+/// The integer form must give the same weights (up to the rounding of its own sum), and zeros in
+/// the padding.
 void check_unpacked(const EncodedMatrix& m, int64_t row, const std::vector<float>& decoded) {
   const int planes = m.codec->planes();
   const int64_t padded = padded_cols(m.cols), scales = padded / kScaleGroup;
@@ -77,7 +82,8 @@ RC_GTEST_PROP(Bitplane, RoundTrip, ()) {
   std::vector<float> w(cols);
   for (int64_t r = 0; r < rows; ++r) {
     m->codec->decode_row(m->view(), r, w.data());
-    for (int64_t c = 0; c < cols; ++c) RC_ASSERT(w[c] == expected_bitplane(s, planes, group, cols, r, c));
+    for (int64_t c = 0; c < cols; ++c)
+      RC_ASSERT(w[c] == expected_bitplane(s, planes, group, cols, r, c));
     check_unpacked(*m, r, w);
   }
 }
@@ -139,7 +145,8 @@ TEST(Planes, BitsPerWeightAreBytes) {
       const std::vector<uint16_t> coef(rows * 5 * (planes + 1), 0);
       const auto m = encode_bitplane(planes, group, rows, cols, codes, coef);
       ASSERT_TRUE(m);
-      const double bits = 8.0 * static_cast<double>(m->codes.size() + m->coef.size()) / double(rows * cols);
+      const double bits =
+          8.0 * static_cast<double>(m->codes.size() + m->coef.size()) / double(rows * cols);
       EXPECT_DOUBLE_EQ(bits, planes + 16.0 * (planes + 1) / group);
       EXPECT_DOUBLE_EQ(bits, bits_per_weight(*m->codec, cols));
       EXPECT_EQ(m->codec->name(), fmt::format("bitplane k={} g={}", planes, group));
@@ -148,7 +155,8 @@ TEST(Planes, BitsPerWeightAreBytes) {
     const std::vector<uint16_t> coef(rows * 5 * 2, 0);
     const auto m = encode_tritplane(group, rows, cols, codes, coef);
     ASSERT_TRUE(m);
-    const double bits = 8.0 * static_cast<double>(m->codes.size() + m->coef.size()) / double(rows * cols);
+    const double bits =
+        8.0 * static_cast<double>(m->codes.size() + m->coef.size()) / double(rows * cols);
     const double half_block = cols % 64 != 0 ? 32 * (3.5 - 3.25) / double(cols) : 0;
     EXPECT_DOUBLE_EQ(bits, 3.25 + 32.0 / group + half_block);
     EXPECT_DOUBLE_EQ(bits, bits_per_weight(*m->codec, cols));
@@ -156,16 +164,20 @@ TEST(Planes, BitsPerWeightAreBytes) {
   }
 }
 
-// Bytes that no encoder writes (243 ... 255, set padding digits, NaN scales) still decode inside bounds.
+// Bytes that no encoder writes (243 ... 255, set padding digits, NaN scales) still decode inside
+// bounds.
 RC_GTEST_PROP(Planes, HostileBytesDecode, ()) {
   const int group = kAllGroups[*rc::gen::inRange(0, 6)];
   const int planes = *rc::gen::inRange(0, 5);
   const auto codec = planes == 0 ? tritplane_codec(group) : bitplane_codec(planes, group);
   RC_ASSERT(codec.has_value());
   const int64_t rows = 2, cols = group * *rc::gen::inRange(1, 4);
-  const auto byte = rc::gen::map(rc::gen::arbitrary<uint8_t>(), [](uint8_t b) { return std::byte{b}; });
-  const auto codes = *rc::gen::container<std::vector<std::byte>>(rows * (*codec)->code_bytes(cols), byte);
-  const auto coef = *rc::gen::container<std::vector<std::byte>>(rows * (*codec)->coef_bytes(cols), byte);
+  const auto byte =
+      rc::gen::map(rc::gen::arbitrary<uint8_t>(), [](uint8_t b) { return std::byte{b}; });
+  const auto codes =
+      *rc::gen::container<std::vector<std::byte>>(rows * (*codec)->code_bytes(cols), byte);
+  const auto coef =
+      *rc::gen::container<std::vector<std::byte>>(rows * (*codec)->coef_bytes(cols), byte);
   const PackedMatrix m{*codec, rows, cols, codes, coef};
   RC_ASSERT(check_matrix(m, "t").has_value());
   std::vector<float> w(cols);
@@ -205,7 +217,8 @@ TEST(Planes, BadArgumentsAreErrors) {
   EXPECT_FALSE(encode_bitplane(2, 64, int64_t{1} << 62, 64, codes, coef));
   const auto error = encode_tritplane(96, 1, 64, codes, coef);
   ASSERT_FALSE(error);
-  EXPECT_NE(error.error().message.find("multiple of 96"), std::string::npos) << error.error().message;
+  EXPECT_NE(error.error().message.find("multiple of 96"), std::string::npos)
+      << error.error().message;
 }
 
 TEST(Planes, InstancesAreSharedBetweenThreads) {

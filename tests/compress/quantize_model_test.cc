@@ -22,7 +22,8 @@ struct Silent : Progress {
 
 /// A folder that goes away with the test.
 struct Folder {
-  fs::path path = fs::temp_directory_path() / fmt::format("planeloom-compress-{}-{}", getpid(), ++count);
+  fs::path path =
+      fs::temp_directory_path() / fmt::format("planeloom-compress-{}-{}", getpid(), ++count);
   static inline int count = 0;
   Folder() { fs::create_directories(path); }
   ~Folder() { fs::remove_all(path); }
@@ -51,7 +52,8 @@ std::string bytes_of(const fs::path& path) {
   return text ? *text : "";
 }
 
-std::string quantized(const Model& model, const fs::path& out, const QuantizeOptions& o, int threads = 1, Isa isa = Isa::kScalar) {
+std::string quantized(const Model& model, const fs::path& out, const QuantizeOptions& o,
+                      int threads = 1, Isa isa = Isa::kScalar) {
   ThreadPool pool(threads);
   Silent progress;
   const auto summary = quantize_model(model, out, o, {&pool, &kernels_for(isa)}, progress);
@@ -66,7 +68,9 @@ TEST(QuantizeModel, SameBytesForAnyThreadsAndIsa) {
     const std::string want = quantized(model, folder.path / "want.gguf", options(method));
     for (Isa isa : supported_isas())
       for (int threads : {1, 2, 3})
-        EXPECT_TRUE(quantized(model, folder.path / "got.gguf", options(method), threads, isa) == want) << method << " " << isa_name(isa) << " " << threads;
+        EXPECT_TRUE(quantized(model, folder.path / "got.gguf", options(method), threads, isa) ==
+                    want)
+            << method << " " << isa_name(isa) << " " << threads;
   }
 }
 
@@ -78,10 +82,12 @@ TEST(QuantizeModel, BitsPerWeightAreTheBytesOnDisk) {
   ASSERT_TRUE(written) << written.error().message;
   int64_t bytes = 0, weights = 0;
   for (const StoredTensor& t : written->file->tensors())
-    if (t.name.ends_with(".planes") || t.name.ends_with(".coef")) bytes += static_cast<int64_t>(t.data.size());
+    if (t.name.ends_with(".planes") || t.name.ends_with(".coef"))
+      bytes += static_cast<int64_t>(t.data.size());
   for (const auto& layer : written->layers)
     for (const auto& w : layer.linears) weights += w.rows * w.cols;
-  EXPECT_DOUBLE_EQ(linear_size(*written).bits_per_weight(), 8.0 * static_cast<double>(bytes) / static_cast<double>(weights));
+  EXPECT_DOUBLE_EQ(linear_size(*written).bits_per_weight(),
+                   8.0 * static_cast<double>(bytes) / static_cast<double>(weights));
   EXPECT_DOUBLE_EQ(linear_size(*written).bits_per_weight(), 2 + 16.0 * 3 / 64);
 }
 
@@ -99,7 +105,8 @@ TEST(QuantizeModel, EverythingElseIsCopied) {
     }
     if (!copy) continue;
     EXPECT_EQ(copy->type, t.type);
-    EXPECT_TRUE(std::equal(copy->data.begin(), copy->data.end(), t.data.begin(), t.data.end())) << t.name;
+    EXPECT_TRUE(std::equal(copy->data.begin(), copy->data.end(), t.data.begin(), t.data.end()))
+        << t.name;
   }
   EXPECT_TRUE(written->file->has_matrix("token_embd.weight"));
   EXPECT_EQ(written->file->metadata().string_or("planeloom.method", ""), "rtn");
@@ -108,11 +115,14 @@ TEST(QuantizeModel, EverythingElseIsCopied) {
 TEST(QuantizeModel, AnInterruptedRunGoesOnToTheSameBytes) {
   const Folder folder;
   const Model model = tiny();
-  QuantizeOptions bpdq = options("bpdq");  // calibrated on a file: the broken model below must not write the text
+  QuantizeOptions bpdq =
+      options("bpdq");  // calibrated on a file: the broken model below must not write the text
   bpdq.calibration.source = folder.path / "text.txt";
-  std::ofstream(bpdq.calibration.source) << std::string(200, 'a') + "The quick brown fox jumps over the lazy dog.";
+  std::ofstream(bpdq.calibration.source)
+      << std::string(200, 'a') + "The quick brown fox jumps over the lazy dog.";
   const std::string want = quantized(model, folder.path / "want.gguf", bpdq);
-  // What an interrupted run leaves: a workspace with the first layer. Made by a run whose last layer cannot be read.
+  // What an interrupted run leaves: a workspace with the first layer. Made by a run whose last
+  // layer cannot be read.
   const fs::path out = folder.path / "got.gguf";
   Model broken = model;
   broken.layers.back().at(Linear::kDown).cols = 33;  // no group divides it
@@ -121,7 +131,8 @@ TEST(QuantizeModel, AnInterruptedRunGoesOnToTheSameBytes) {
   ASSERT_FALSE(quantize_model(broken, out, bpdq, {&pool, &kernels_for(Isa::kScalar)}, progress));
   EXPECT_FALSE(fs::exists(out));
   EXPECT_TRUE(fs::exists(out.string() + ".partial/layer-0000.bin"));
-  const auto summary = quantize_model(model, out, bpdq, {&pool, &kernels_for(Isa::kScalar)}, progress);
+  const auto summary =
+      quantize_model(model, out, bpdq, {&pool, &kernels_for(Isa::kScalar)}, progress);
   ASSERT_TRUE(summary) << summary.error().message;
   EXPECT_EQ(summary->resumed_layers, model.config.layers - 1);
   EXPECT_TRUE(bytes_of(out) == want);
@@ -169,17 +180,20 @@ TEST(Export, GivesTheDecodedWeights) {
   ThreadPool pool(2);
   Silent progress;
   for (DType type : {DType::kF16, DType::kQ8_0}) {
-    ASSERT_TRUE(export_model(*squeezed, type, folder.path / "plain.gguf", {&pool, &kernels_for(Isa::kScalar)}, progress));
+    ASSERT_TRUE(export_model(*squeezed, type, folder.path / "plain.gguf",
+                             {&pool, &kernels_for(Isa::kScalar)}, progress));
     const auto plain = load_model(folder.path / "plain.gguf");
     ASSERT_TRUE(plain) << plain.error().message;
-    const PackedMatrix &a = squeezed->layers[0].at(Linear::kUp), &b = plain->layers[0].at(Linear::kUp);
+    const PackedMatrix &a = squeezed->layers[0].at(Linear::kUp),
+                       &b = plain->layers[0].at(Linear::kUp);
     std::vector<float> x(static_cast<size_t>(a.cols)), y(x);
     for (int64_t r = 0; r < a.rows; ++r) {
       a.codec->decode_row(a, r, x.data());
       b.codec->decode_row(b, r, y.data());
       float top = 0;
       for (float v : x) top = std::max(top, std::fabs(v));
-      // Half a step: 2^-11 relative for F16; for Q8_0 1/254 of the block's largest, whose scale is itself rounded to fp16.
+      // Half a step: 2^-11 relative for F16; for Q8_0 1/254 of the block's largest, whose scale is
+      // itself rounded to fp16.
       const float bound = top * (type == DType::kF16 ? 0x1p-11f : 1.0f / 254 + 0x1p-11f);
       for (size_t i = 0; i < x.size(); ++i) ASSERT_NEAR(x[i], y[i], bound);
     }
@@ -215,16 +229,22 @@ TEST(Calibration, SelfWrittenTextIsDeterministicAndWholeForAnyThreads) {
   o.windows = 3;
   o.context = 16;
   ThreadPool one(1), three(3);
-  const auto a = calibration_text(model, **tokenizer, {&one, &kernels_for(Isa::kScalar)}, o, progress);
-  const auto b = calibration_text(model, **tokenizer, {&three, &kernels_for(supported_isas().back())}, o, progress);
+  const auto a =
+      calibration_text(model, **tokenizer, {&one, &kernels_for(Isa::kScalar)}, o, progress);
+  const auto b = calibration_text(model, **tokenizer,
+                                  {&three, &kernels_for(supported_isas().back())}, o, progress);
   ASSERT_TRUE(a && b);
   EXPECT_EQ(a->tokens, b->tokens);
   EXPECT_EQ(a->tokens.size(), 48u);
-  EXPECT_NE(std::vector<int32_t>(a->tokens.begin(), a->tokens.begin() + 16), std::vector<int32_t>(a->tokens.begin() + 16, a->tokens.begin() + 32));
+  EXPECT_NE(std::vector<int32_t>(a->tokens.begin(), a->tokens.begin() + 16),
+            std::vector<int32_t>(a->tokens.begin() + 16, a->tokens.begin() + 32));
   o.seed = 2;
-  EXPECT_NE(calibration_text(model, **tokenizer, {&one, &kernels_for(Isa::kScalar)}, o, progress)->tokens, a->tokens);
+  EXPECT_NE(
+      calibration_text(model, **tokenizer, {&one, &kernels_for(Isa::kScalar)}, o, progress)->tokens,
+      a->tokens);
   o.source = "/no/such/file";
-  EXPECT_FALSE(calibration_text(model, **tokenizer, {&one, &kernels_for(Isa::kScalar)}, o, progress));
+  EXPECT_FALSE(
+      calibration_text(model, **tokenizer, {&one, &kernels_for(Isa::kScalar)}, o, progress));
 }
 
 }  // namespace

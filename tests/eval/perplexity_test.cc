@@ -14,7 +14,8 @@ const Kernels& best() { return kernels_for(supported_isas().back()); }
 TEST(Divergence, KlOfKnownDistributions) {
   std::vector<float> p, q;
   const std::vector<float> a{std::log(0.5f), std::log(0.25f), std::log(0.25f)};
-  const std::vector<float> b{std::log(0.25f) + 3, std::log(0.25f) + 3, std::log(0.5f) + 3};  // shifts change nothing
+  const std::vector<float> b{std::log(0.25f) + 3, std::log(0.25f) + 3,
+                             std::log(0.5f) + 3};  // shifts change nothing
   EXPECT_EQ(kl_divergence(best(), a, a, p, q), 0.0);
   EXPECT_NEAR(kl_divergence(best(), a, b, p, q), 0.5 * std::log(2.0) + 0.25 * std::log(0.5), 1e-6);
 }

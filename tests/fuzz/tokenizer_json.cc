@@ -1,5 +1,5 @@
-// First line: text to encode; the rest: a tokenizer.json. Building must never crash, ids must be in range, and a
-// byte-level tokenizer that knows every byte must give valid text back.
+// First line: text to encode; the rest: a tokenizer.json. Building must never crash, ids must be in
+// range, and a byte-level tokenizer that knows every byte must give valid text back.
 #include <cstdint>
 #include <cstdlib>
 #include <string_view>

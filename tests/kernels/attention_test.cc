@@ -15,7 +15,8 @@ struct Fixture {
   int64_t capacity, tokens, past;
   std::vector<float> keys, values, q;
 
-  Fixture(AttentionShape s, int64_t tokens_, int64_t past_) : shape(s), capacity(tokens_ + past_ + 3), tokens(tokens_), past(past_) {
+  Fixture(AttentionShape s, int64_t tokens_, int64_t past_)
+      : shape(s), capacity(tokens_ + past_ + 3), tokens(tokens_), past(past_) {
     Rng rng(42);
     const auto fill = [&](std::vector<float>& v, int64_t n) {
       v.resize(static_cast<size_t>(n));
@@ -26,14 +27,14 @@ struct Fixture {
     fill(q, tokens * shape.heads * shape.head_dim);
   }
   CacheView view() const {
-    return {reinterpret_cast<const std::byte*>(keys.data()), reinterpret_cast<const std::byte*>(values.data()),
-            CacheType::kF32, capacity};
+    return {reinterpret_cast<const std::byte*>(keys.data()),
+            reinterpret_cast<const std::byte*>(values.data()), CacheType::kF32, capacity};
   }
   std::vector<float> run(const Compute& compute, int64_t first, int64_t n) const {
     std::vector<float> out(static_cast<size_t>(n * shape.heads * shape.head_dim), NAN);
     AttentionScratch scratch;
-    attention(compute, shape, view(), q.data() + first * shape.heads * shape.head_dim, n, past + first, scratch,
-              nullptr, out.data());
+    attention(compute, shape, view(), q.data() + first * shape.heads * shape.head_dim, n,
+              past + first, scratch, nullptr, out.data());
     return out;
   }
   /// Straight from the definition, in double.
@@ -42,13 +43,15 @@ struct Fixture {
     const int64_t group = shape.heads / shape.kv_heads, dim = shape.head_dim;
     for (int64_t t = 0; t < tokens; ++t)
       for (int64_t h = 0; h < shape.heads; ++h) {
-        const int64_t last = past + t, first = shape.window ? std::max<int64_t>(0, last + 1 - shape.window) : 0;
+        const int64_t last = past + t,
+                      first = shape.window ? std::max<int64_t>(0, last + 1 - shape.window) : 0;
         std::vector<double> p;
         double sum = 0;
         for (int64_t i = first; i <= last; ++i) {
           double s = 0;
           for (int64_t d = 0; d < dim; ++d)
-            s += double(q[(t * shape.heads + h) * dim + d]) * keys[(h / group * capacity + i) * dim + d];
+            s += double(q[(t * shape.heads + h) * dim + d]) *
+                 keys[(h / group * capacity + i) * dim + d];
           s *= shape.scale;
           if (shape.softcap > 0) s = shape.softcap * std::tanh(s / shape.softcap);
           p.push_back(std::exp(s));
@@ -56,7 +59,8 @@ struct Fixture {
         }
         for (int64_t d = 0; d < dim; ++d) {
           double o = 0;
-          for (int64_t i = first; i <= last; ++i) o += p[i - first] / sum * values[(h / group * capacity + i) * dim + d];
+          for (int64_t i = first; i <= last; ++i)
+            o += p[i - first] / sum * values[(h / group * capacity + i) * dim + d];
           out.push_back(o);
         }
       }
@@ -66,13 +70,15 @@ struct Fixture {
 
 TEST(Attention, EqualsTheDefinition) {
   ThreadPool pool(2);
-  for (const auto& shape : {AttentionShape{4, 2, 16, 0.25f}, AttentionShape{3, 1, 24, 0.2f, 0, 5}, AttentionShape{2, 2, 64, 0.125f, 3.0f},
-                            AttentionShape{6, 2, 32, 0.177f, 0, 300}})
+  for (const auto& shape :
+       {AttentionShape{4, 2, 16, 0.25f}, AttentionShape{3, 1, 24, 0.2f, 0, 5},
+        AttentionShape{2, 2, 64, 0.125f, 3.0f}, AttentionShape{6, 2, 32, 0.177f, 0, 300}})
     for (auto [tokens, past] : {std::pair<int64_t, int64_t>{1, 0}, {1, 9}, {19, 0}, {13, 600}}) {
       const Fixture f(shape, tokens, past);
       const auto got = f.run({&pool, &kernels_for(supported_isas().back())}, 0, tokens);
       const auto want = f.naive();
-      for (size_t i = 0; i < want.size(); ++i) ASSERT_NEAR(got[i], want[i], 2e-5) << i << " of " << tokens << "+" << past;
+      for (size_t i = 0; i < want.size(); ++i)
+        ASSERT_NEAR(got[i], want[i], 2e-5) << i << " of " << tokens << "+" << past;
     }
 }
 

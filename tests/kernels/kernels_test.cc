@@ -1,4 +1,5 @@
-// Every ISA that this machine has must give the bits of the scalar reference, for odd sizes and many shapes.
+// Every ISA that this machine has must give the bits of the scalar reference, for odd sizes and
+// many shapes.
 #include "kernels/kernels.h"
 
 #include <gtest/gtest.h>
@@ -56,7 +57,8 @@ TEST_P(EveryIsa, DotF32IsCloseToDouble) {
   }
   float got = 0;
   simd.dot_f32(w.data(), n, 1, x.data(), n, 1, n, &got, 1);
-  // 63 fused steps per lane and 4 folding steps, each at most half an ulp of a partial sum below `magnitude`.
+  // 63 fused steps per lane and 4 folding steps, each at most half an ulp of a partial sum below
+  // `magnitude`.
   EXPECT_NEAR(got, exact, 67 * 0x1.0p-24 * magnitude);
 }
 
@@ -72,7 +74,9 @@ PlaneCase random_planes(int64_t rows, int planes, int64_t cols, bool wide, uint6
   PlaneCase c;
   c.code.assign(static_cast<size_t>(rows * planes * padded), 0);
   for (int64_t line = 0; line < rows * planes; ++line)
-    for (int64_t i = 0; i < cols; ++i) c.code[static_cast<size_t>(line * padded + i)] = static_cast<uint8_t>(rng.below(wide ? 256 : 128));
+    for (int64_t i = 0; i < cols; ++i)
+      c.code[static_cast<size_t>(line * padded + i)] =
+          static_cast<uint8_t>(rng.below(wide ? 256 : 128));
   c.scale = normals(rows * planes * groups, seed + 1, 0.01);
   c.offset = normals(rows * groups, seed + 2, 0.1);
   c.rows = {c.code.data(), c.scale.data(), c.offset.data(), planes, wide, padded};
@@ -86,14 +90,15 @@ struct Quantized {
   Int8Rows rows() const { return {code.data(), lane_scale.data(), sum.data(), padded}; }
 };
 
-Quantized quantize(const Kernels& kernels, const std::vector<float>& x, int64_t tokens, int64_t cols) {
+Quantized quantize(const Kernels& kernels, const std::vector<float>& x, int64_t tokens,
+                   int64_t cols) {
   const int64_t padded = padded_cols(cols);
   Quantized q{std::vector<int8_t>(static_cast<size_t>(tokens * padded), 99),
               std::vector<float>(static_cast<size_t>(tokens * padded / 4)),
               std::vector<float>(static_cast<size_t>(tokens * padded / 16)), padded};
   for (int64_t t = 0; t < tokens; ++t)
-    kernels.quantize_int8(x.data() + t * cols, cols, q.code.data() + t * padded, q.lane_scale.data() + t * padded / 4,
-                          q.sum.data() + t * padded / 16);
+    kernels.quantize_int8(x.data() + t * cols, cols, q.code.data() + t * padded,
+                          q.lane_scale.data() + t * padded / 4, q.sum.data() + t * padded / 16);
   return q;
 }
 
@@ -114,7 +119,8 @@ TEST_P(EveryIsa, Int8ErrorIsAtMostHalfAStep) {
   const auto q = quantize(simd, x, 1, cols);
   for (int64_t i = 0; i < cols; ++i) {
     const float scale = q.lane_scale[static_cast<size_t>(i / 4)];
-    ASSERT_LE(std::fabs(scale * q.code[static_cast<size_t>(i)] - x[static_cast<size_t>(i)]), 0.501f * scale);
+    ASSERT_LE(std::fabs(scale * q.code[static_cast<size_t>(i)] - x[static_cast<size_t>(i)]),
+              0.501f * scale);
   }
 }
 
@@ -130,7 +136,8 @@ TEST_P(EveryIsa, DotPlanesHasTheReferenceBits) {
             std::vector<float> got(static_cast<size_t>(rows * tokens)), want(got);
             ref.dot_planes(w.rows, rows, x.rows(), tokens, want.data(), rows);
             simd.dot_planes(w.rows, rows, x.rows(), tokens, got.data(), rows);
-            ASSERT_TRUE(same_bits(got, want)) << "wide " << wide << " planes " << planes << " cols " << cols;
+            ASSERT_TRUE(same_bits(got, want))
+                << "wide " << wide << " planes " << planes << " cols " << cols;
           }
 }
 
@@ -165,7 +172,8 @@ RC_GTEST_PROP(Kernels, DotPlanesEqualsReferenceOnEveryIsa, (uint64_t seed)) {
 
 TEST_P(EveryIsa, ElementwiseOperationsHaveTheReferenceBits) {
   for (int64_t n : {1, 5, 16, 17, 64, 200, 1000}) {
-    const auto x = normals(n, static_cast<uint64_t>(n), 4.0), y = normals(n, 77), gain = normals(n, 78);
+    const auto x = normals(n, static_cast<uint64_t>(n), 4.0), y = normals(n, 77),
+               gain = normals(n, 78);
     std::vector<float> a(x), b(x);
     ref.silu_mul(a.data(), y.data(), n);
     simd.silu_mul(b.data(), y.data(), n);

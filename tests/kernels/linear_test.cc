@@ -32,7 +32,8 @@ Case make_case(DType type, int64_t rows, int64_t cols, int64_t tokens) {
   return c;
 }
 
-std::vector<float> run(const Compute& compute, const Case& c, int64_t first, int64_t tokens, ActivationMode mode) {
+std::vector<float> run(const Compute& compute, const Case& c, int64_t first, int64_t tokens,
+                       ActivationMode mode) {
   LinearInput input;
   LinearScratch scratch;
   std::vector<float> y(static_cast<size_t>(tokens * c.w.rows)), bias(static_cast<size_t>(c.w.rows));
@@ -54,7 +55,8 @@ TEST(LinearOp, SameBitsForAnyBatchThreadsAndIsa) {
           const auto whole = run(compute, c, 0, 11, mode);
           ASSERT_EQ(std::memcmp(whole.data(), want.data(), want.size() * 4), 0);
           for (int64_t t = 0; t < 11; ++t)
-            ASSERT_EQ(std::memcmp(run(compute, c, t, 1, mode).data(), want.data() + t * 77, 77 * 4), 0);
+            ASSERT_EQ(std::memcmp(run(compute, c, t, 1, mode).data(), want.data() + t * 77, 77 * 4),
+                      0);
         }
     }
 }
@@ -63,7 +65,8 @@ TEST(LinearOp, Int8StaysWithinItsRoundingBound) {
   ThreadPool pool(1);
   const Case c = make_case(DType::kQ8_0, 40, 128, 3);
   const Compute compute{&pool, &kernels_for(supported_isas().back())};
-  const auto exact = run(compute, c, 0, 3, ActivationMode::kFloat), rounded = run(compute, c, 0, 3, ActivationMode::kInt8);
+  const auto exact = run(compute, c, 0, 3, ActivationMode::kFloat),
+             rounded = run(compute, c, 0, 3, ActivationMode::kInt8);
   std::vector<float> row(128);
   for (int64_t t = 0; t < 3; ++t)
     for (int64_t r = 0; r < 40; ++r) {
@@ -71,7 +74,8 @@ TEST(LinearOp, Int8StaysWithinItsRoundingBound) {
       double bound = 0;  // |w_i| times half a step of x_i's group
       for (int64_t i = 0; i < 128; ++i) {
         float top = 0;
-        for (int64_t k = i / 16 * 16; k < i / 16 * 16 + 16; ++k) top = std::max(top, std::fabs(c.x[t * 128 + k]));
+        for (int64_t k = i / 16 * 16; k < i / 16 * 16 + 16; ++k)
+          top = std::max(top, std::fabs(c.x[t * 128 + k]));
         bound += std::fabs(row[i]) * top / 254.0;
       }
       ASSERT_LE(std::fabs(exact[t * 40 + r] - rounded[t * 40 + r]), bound * 1.01 + 1e-4);

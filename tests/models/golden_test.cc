@@ -1,4 +1,5 @@
-// Tiny random models of every family against transformers in float32 (tools/make_golden.py wrote tests/golden).
+// Tiny random models of every family against transformers in float32 (tools/make_golden.py wrote
+// tests/golden).
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -44,7 +45,8 @@ Golden read_golden(const std::string& name) {
   g.options.layers = o["layers"];
   g.options.context = o["context"];
   g.options.tied = o["tied"];
-  for (const auto& [key, value] : json["metadata"].items()) g.options.metadata.emplace_back(key, meta_value(value));
+  for (const auto& [key, value] : json["metadata"].items())
+    g.options.metadata.emplace_back(key, meta_value(value));
   g.tokens = json["tokens"].get<std::vector<int32_t>>();
   for (const Json& row : json["logits"])
     for (const Json& value : row) g.logits.push_back(value.get<float>());
@@ -52,11 +54,12 @@ Golden read_golden(const std::string& name) {
   return g;
 }
 
-/// How far two correct float32 computations may lie apart. A half block or the head adds rounding errors of about
-/// (longest sum / 16 lanes + a few) * 2^-24 relative to its vectors' norms; the next norm passes them on at scale 1, so
-/// they add over the 2 layers + 1 stages and end as an error of the normed hidden vector, whose length is at most
-/// sqrt(width) * the largest gain. A logit is that vector times a row of the head. This is an estimate, not a proof,
-/// so the test below also shows that it is hundreds of times smaller than what any wrong detail changes.
+/// How far two correct float32 computations may lie apart. A half block or the head adds rounding
+/// errors of about (longest sum / 16 lanes + a few) * 2^-24 relative to its vectors' norms; the
+/// next norm passes them on at scale 1, so they add over the 2 layers + 1 stages and end as an
+/// error of the normed hidden vector, whose length is at most sqrt(width) * the largest gain. A
+/// logit is that vector times a row of the head. This is an estimate, not a proof, so the test
+/// below also shows that it is hundreds of times smaller than what any wrong detail changes.
 double rounding_bound(const Model& model) {
   const Config& c = model.config;
   const auto longest = static_cast<double>(std::max({c.width, c.ffn, c.q_width()}));
@@ -115,8 +118,9 @@ TEST_P(Goldens, AgreesWithTransformers) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Families, Goldens,
-                         testing::Values("llama_gqa_untied", "llama_mha_tied", "llama_head_dim", "llama_rope_linear",
-                                         "llama_rope_llama3", "llama_rope_yarn", "qwen2_bias", "qwen3_qk_norm",
+                         testing::Values("llama_gqa_untied", "llama_mha_tied", "llama_head_dim",
+                                         "llama_rope_linear", "llama_rope_llama3",
+                                         "llama_rope_yarn", "qwen2_bias", "qwen3_qk_norm",
                                          "gemma3_window", "gemma3_variants"),
                          [](const auto& info) { return info.param; });
 
@@ -130,7 +134,8 @@ struct Mutation {
 TEST(GoldenBound, IsFarBelowWhatAWrongDetailChanges) {
   const std::string none = "none", linear = "linear", folder = "huggingface";
   const Mutation mutations[] = {
-      {"llama_gqa_untied", "planeloom.source", folder},  // rows permuted, rotated as if they were not
+      {"llama_gqa_untied", "planeloom.source",
+       folder},  // rows permuted, rotated as if they were not
       {"llama_gqa_untied", "llama.rope.freq_base", 20000.0f},
       {"llama_gqa_untied", "llama.attention.layer_norm_rms_epsilon", 1e-2f},
       {"llama_rope_linear", "llama.rope.scaling.type", none},
@@ -144,7 +149,8 @@ TEST(GoldenBound, IsFarBelowWhatAWrongDetailChanges) {
       {"gemma3_window", "gemma3.rope.freq_base_swa", 20000.0f},
       {"gemma3_window", "gemma3.rope.freq_base", 10000.0f},
       {"gemma3_window", "gemma3.attention.sliding_window_pattern", uint32_t{5}},
-      {"gemma3_variants", "gemma3.attention.sliding_window_pattern", std::vector<bool>{true, true, true}},
+      {"gemma3_variants", "gemma3.attention.sliding_window_pattern",
+       std::vector<bool>{true, true, true}},
       {"gemma3_variants", "gemma3.attention.scale", 0.25f},
       {"gemma3_variants", "gemma3.final_logit_softcapping", 0.0f},
       {"gemma3_variants", "gemma3.rope.scaling.type", none},
@@ -159,7 +165,8 @@ TEST(GoldenBound, IsFarBelowWhatAWrongDetailChanges) {
   }
 }
 
-/// A GGUF of Llama 3 states its scaling as a tensor of divisors; both ways must give the same frequencies.
+/// A GGUF of Llama 3 states its scaling as a tensor of divisors; both ways must give the same
+/// frequencies.
 TEST(Golden, RopeFactorTensorEqualsLlama3Keys) {
   Golden golden = read_golden("llama_rope_llama3");
   const Model with_keys = load(golden.options);
@@ -173,7 +180,8 @@ TEST(Golden, RopeFactorTensorEqualsLlama3Keys) {
   auto model = load_model(std::shared_ptr<const ModelFile>(file));
   ASSERT_TRUE(model) << model.error().message;
   EXPECT_GT(*std::max_element(factors.begin(), factors.end()), 7.9f);
-  EXPECT_LT(largest_difference(run_tokens(*model, golden.tokens, {}), golden.logits), rounding_bound(*model));
+  EXPECT_LT(largest_difference(run_tokens(*model, golden.tokens, {}), golden.logits),
+            rounding_bound(*model));
 }
 
 }  // namespace

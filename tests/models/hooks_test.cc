@@ -41,7 +41,8 @@ class Recorder : public Hooks, public AttentionProbe {
   void after_block(int64_t layer, Rows hidden) override { note("block", layer, hidden); }
   void at_logits(Rows logits) override { note("logits", 0, logits); }
 
-  void row(int64_t token, int64_t head, int64_t first, const float* probability, int64_t n) override {
+  void row(int64_t token, int64_t head, int64_t first, const float* probability,
+           int64_t n) override {
     const std::lock_guard lock(mutex_);
     EXPECT_TRUE(rows.insert({layer_, token, head}).second) << "the same row twice";
     const int64_t window = c_.local[static_cast<size_t>(layer_)] ? c_.window : 0;
@@ -122,7 +123,8 @@ TEST(Hooks, AttentionRowsSumToOneInLaterPassesToo) {
   const TinyOptions o = windowed();
   const Model model = load(o);
   ThreadPool pool(2);
-  auto session = Session::create(model, Compute{&pool, &kernels_for(supported_isas().back())}, {32});
+  auto session =
+      Session::create(model, Compute{&pool, &kernels_for(supported_isas().back())}, {32});
   ASSERT_TRUE(session) << session.error().message;
   for (size_t begin : {0, 4, 8}) {
     Recorder recorder(model.config);
@@ -130,7 +132,8 @@ TEST(Hooks, AttentionRowsSumToOneInLaterPassesToo) {
     (*session)->set_hooks(&recorder);
     const size_t n = std::min<size_t>(4, kTokens.size() - begin);
     ASSERT_TRUE((*session)->decode(std::span(kTokens).subspan(begin, n)));
-    EXPECT_EQ(static_cast<int64_t>(recorder.rows.size()), o.layers * static_cast<int64_t>(n) * o.heads);
+    EXPECT_EQ(static_cast<int64_t>(recorder.rows.size()),
+              o.layers * static_cast<int64_t>(n) * o.heads);
   }
 }
 
@@ -145,7 +148,8 @@ TEST(Hooks, ListeningChangesNoBit) {
   EXPECT_EQ(std::memcmp(with.data(), without.data(), with.size() * sizeof(float)), 0);
 }
 
-/// At any linear of any layer, the head included: nothing more is computed, and the session is where it was.
+/// At any linear of any layer, the head included: nothing more is computed, and the session is
+/// where it was.
 TEST(Hooks, StopEndsThePassAndKeepsThePosition) {
   const Model model = load(TinyOptions{});
   const int64_t layers = model.config.layers;
@@ -156,8 +160,8 @@ TEST(Hooks, StopEndsThePassAndKeepsThePosition) {
   options.isa = supported_isas().back();
   const auto want = run_tokens(model, kTokens, options);
   for (int64_t layer = 0; layer <= layers; ++layer)
-    for (Linear linear : {Linear::kQ, Linear::kK, Linear::kV, Linear::kO, Linear::kGate, Linear::kUp, Linear::kDown,
-                          Linear::kHead}) {
+    for (Linear linear : {Linear::kQ, Linear::kK, Linear::kV, Linear::kO, Linear::kGate,
+                          Linear::kUp, Linear::kDown, Linear::kHead}) {
       if ((layer == layers) != (linear == Linear::kHead)) continue;
       auto session = Session::create(model, compute, {32, ActivationMode::kFloat, CacheType::kF32});
       ASSERT_TRUE(session) << session.error().message;
@@ -168,7 +172,8 @@ TEST(Hooks, StopEndsThePassAndKeepsThePosition) {
       recorder.stop_linear = linear;
       (*session)->set_hooks(&recorder);
       bool sunk = false;
-      ASSERT_TRUE((*session)->forward(all.subspan(4), 0, [&](int64_t, int64_t, const float*) { sunk = true; }));
+      ASSERT_TRUE((*session)->forward(all.subspan(4), 0,
+                                      [&](int64_t, int64_t, const float*) { sunk = true; }));
       EXPECT_FALSE(sunk);
       EXPECT_EQ((*session)->position(), 4);
       EXPECT_EQ(recorder.events.back().name, "linear" + std::to_string(static_cast<int>(linear)));
@@ -189,13 +194,15 @@ TEST(Hooks, StopInALaterPassKeepsThePositionToo) {
    public:
     Flow before_linear(int64_t, Linear linear, Rows) override {
       if (linear != Linear::kDown) return Flow::kContinue;
-      return ++seen == 3 ? Flow::kStop : Flow::kContinue;  // two layers: the third is the second pass's first
+      return ++seen == 3 ? Flow::kStop
+                         : Flow::kContinue;  // two layers: the third is the second pass's first
     }
     int seen = 0;
   } hooks;
   const Model model = load(TinyOptions{});
   ThreadPool pool(1);
-  auto session = Session::create(model, Compute{&pool, &kernels_for(supported_isas().back())}, {1024});
+  auto session =
+      Session::create(model, Compute{&pool, &kernels_for(supported_isas().back())}, {1024});
   ASSERT_TRUE(session) << session.error().message;
   (*session)->set_hooks(&hooks);
   const std::vector<int32_t> tokens(700, 5);
@@ -207,7 +214,8 @@ TEST(Hooks, StopInALaterPassKeepsThePositionToo) {
 TEST(Hooks, RunLayerLeavesHiddenWhenStopped) {
   const Model model = load(TinyOptions{});
   ThreadPool pool(1);
-  auto session = Session::create(model, Compute{&pool, &kernels_for(supported_isas().back())}, {32});
+  auto session =
+      Session::create(model, Compute{&pool, &kernels_for(supported_isas().back())}, {32});
   ASSERT_TRUE(session) << session.error().message;
   std::vector<float> hidden(kTokens.size() * static_cast<size_t>(model.config.width));
   ASSERT_TRUE((*session)->embed(kTokens, hidden.data()));

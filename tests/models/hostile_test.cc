@@ -43,44 +43,55 @@ constexpr uint64_t kHuge = std::numeric_limits<uint64_t>::max();
 constexpr int64_t kBig = std::numeric_limits<int64_t>::max();
 const float kNan = std::numeric_limits<float>::quiet_NaN();
 const float kInfinity = std::numeric_limits<float>::infinity();
-const std::string kText = "text", kMamba = "mamba", kSpiral = "spiral", kLinear = "linear", kYarn = "yarn",
-                  kLlama3 = "llama3", kQwen2 = "qwen2", kGemma3 = "gemma3";
+const std::string kText = "text", kMamba = "mamba", kSpiral = "spiral", kLinear = "linear",
+                  kYarn = "yarn", kLlama3 = "llama3", kQwen2 = "qwen2", kGemma3 = "gemma3";
 
 std::vector<Hostile> configurations() {
   return {
-      {"no architecture's name", "llama", set("general.architecture", uint32_t{3}), "general.architecture"},
+      {"no architecture's name", "llama", set("general.architecture", uint32_t{3}),
+       "general.architecture"},
       {"unknown architecture", "llama", set("general.architecture", kMamba), "not supported"},
       {"another family's keys", "llama", set("general.architecture", kQwen2), "qwen2.block_count"},
       {"no layers", "llama", set("llama.block_count", uint32_t{0}), "block_count = 0"},
-      {"huge layers", "llama", set("llama.block_count", uint32_t{4000000000u}), "block_count = 4000000000"},
+      {"huge layers", "llama", set("llama.block_count", uint32_t{4000000000u}),
+       "block_count = 4000000000"},
       {"2^64 layers", "llama", set("llama.block_count", kHuge), "does not fit"},
       {"negative layers", "llama", set("llama.block_count", int32_t{-2}), "block_count = -2"},
       {"layers as text", "llama", set("llama.block_count", kText), "not an integer"},
       {"one layer too many", "llama", set("llama.block_count", uint32_t{3}), "blk.2."},
       {"no heads", "llama", set("llama.attention.head_count", uint32_t{0}), "head_count = 0"},
       {"heads huge", "llama", set("llama.attention.head_count", kBig), "head_count"},
-      {"heads per layer", "llama", set("llama.attention.head_count", std::vector<uint32_t>{4, 4}), "not an integer"},
-      {"key heads 0", "llama", set("llama.attention.head_count_kv", uint32_t{0}), "head_count_kv = 0"},
-      {"key heads 3 of 4", "llama", set("llama.attention.head_count_kv", uint32_t{3}), "do not divide"},
-      {"key heads 8 of 4", "llama", set("llama.attention.head_count_kv", uint32_t{8}), "do not divide"},
+      {"heads per layer", "llama", set("llama.attention.head_count", std::vector<uint32_t>{4, 4}),
+       "not an integer"},
+      {"key heads 0", "llama", set("llama.attention.head_count_kv", uint32_t{0}),
+       "head_count_kv = 0"},
+      {"key heads 3 of 4", "llama", set("llama.attention.head_count_kv", uint32_t{3}),
+       "do not divide"},
+      {"key heads 8 of 4", "llama", set("llama.attention.head_count_kv", uint32_t{8}),
+       "do not divide"},
       {"width 0", "llama", set("llama.embedding_length", uint32_t{0}), "embedding_length = 0"},
       {"width huge", "llama", set("llama.embedding_length", kBig), "embedding_length"},
       {"width of another model", "llama", set("llama.embedding_length", uint32_t{128}), "wanted"},
       {"ffn 0", "llama", set("llama.feed_forward_length", uint32_t{0}), "feed_forward_length = 0"},
       {"ffn of another model", "llama", set("llama.feed_forward_length", uint32_t{97}), "ffn_gate"},
       {"head size 0", "llama", set("llama.attention.key_length", uint32_t{0}), "key_length = 0"},
-      {"head size odd", "llama", set("llama.attention.key_length", uint32_t{15}), "value heads of another size"},
-      {"head size huge", "llama", set("llama.attention.key_length", uint32_t{1u << 31}), "key_length"},
+      {"head size odd", "llama", set("llama.attention.key_length", uint32_t{15}),
+       "value heads of another size"},
+      {"head size huge", "llama", set("llama.attention.key_length", uint32_t{1u << 31}),
+       "key_length"},
       {"value head size", "llama", set("llama.attention.value_length", uint32_t{8}), "value heads"},
       {"experts", "llama", set("llama.expert_count", uint32_t{8}), "mixture"},
       {"context 0", "llama", set("llama.context_length", uint32_t{0}), "context length 0"},
       {"context huge", "llama", set("llama.context_length", kBig), "context length"},
       {"epsilon NaN", "llama", set("llama.attention.layer_norm_rms_epsilon", kNan), "epsilon"},
-      {"epsilon negative", "llama", set("llama.attention.layer_norm_rms_epsilon", -1e-5f), "epsilon"},
-      {"epsilon infinite", "llama", set("llama.attention.layer_norm_rms_epsilon", kInfinity), "epsilon"},
+      {"epsilon negative", "llama", set("llama.attention.layer_norm_rms_epsilon", -1e-5f),
+       "epsilon"},
+      {"epsilon infinite", "llama", set("llama.attention.layer_norm_rms_epsilon", kInfinity),
+       "epsilon"},
       {"rotary 0", "llama", set("llama.rope.dimension_count", uint32_t{0}), "rotary size 0"},
       {"rotary odd", "llama", set("llama.rope.dimension_count", uint32_t{7}), "rotary size 7"},
-      {"rotary above the head", "llama", set("llama.rope.dimension_count", uint32_t{64}), "rotary size 64"},
+      {"rotary above the head", "llama", set("llama.rope.dimension_count", uint32_t{64}),
+       "rotary size 64"},
       {"rope base 0", "llama", set("llama.rope.freq_base", 0.0f), "rope base"},
       {"rope base NaN", "llama", set("llama.rope.freq_base", kNan), "rope base"},
       {"rope base infinite", "llama", set("llama.rope.freq_base", kInfinity), "rope base"},
@@ -114,25 +125,28 @@ std::vector<Hostile> configurations() {
          m.set("llama.rope.scaling.yarn_beta_slow", -1.0f);
        },
        "yarn"},
-      {"window negative", "gemma3", set("gemma3.attention.sliding_window", int32_t{-1}), "sliding_window"},
+      {"window negative", "gemma3", set("gemma3.attention.sliding_window", int32_t{-1}),
+       "sliding_window"},
       {"local base 0", "gemma3", set("gemma3.rope.freq_base_swa", 0.0f), "freq_base_swa"},
       {"local base NaN", "gemma3", set("gemma3.rope.freq_base_swa", kNan), "freq_base_swa"},
-      {"local base infinite", "gemma3", set("gemma3.rope.freq_base_swa", kInfinity), "freq_base_swa"},
+      {"local base infinite", "gemma3", set("gemma3.rope.freq_base_swa", kInfinity),
+       "freq_base_swa"},
       {"scale 0", "gemma3", set("gemma3.attention.scale", 0.0f), "scale"},
       {"scale NaN", "gemma3", set("gemma3.attention.scale", kNan), "scale"},
       {"soft cap NaN", "gemma3", set("gemma3.final_logit_softcapping", kNan), "softcapping"},
       {"soft cap negative", "gemma3", set("gemma3.attn_logit_softcapping", -1.0f), "softcapping"},
       {"pattern too short", "gemma3",
-       set("gemma3.attention.sliding_window_pattern", std::vector<bool>{true}), "sliding_window_pattern"},
+       set("gemma3.attention.sliding_window_pattern", std::vector<bool>{true}),
+       "sliding_window_pattern"},
   };
 }
 
 std::vector<Hostile> weights() {
   std::vector<Hostile> cases;
-  for (const char* name : {"token_embd.weight", "output_norm.weight", "blk.0.attn_norm.weight", "blk.1.ffn_norm.weight",
-                           "blk.0.attn_q.weight", "blk.1.attn_k.weight", "blk.0.attn_v.weight",
-                           "blk.1.attn_output.weight", "blk.0.ffn_gate.weight", "blk.0.ffn_up.weight",
-                           "blk.1.ffn_down.weight"})
+  for (const char* name : {"token_embd.weight", "output_norm.weight", "blk.0.attn_norm.weight",
+                           "blk.1.ffn_norm.weight", "blk.0.attn_q.weight", "blk.1.attn_k.weight",
+                           "blk.0.attn_v.weight", "blk.1.attn_output.weight",
+                           "blk.0.ffn_gate.weight", "blk.0.ffn_up.weight", "blk.1.ffn_down.weight"})
     cases.push_back({name, "llama", drop(name), name});
   for (const char* name : {"blk.0.attn_q.bias", "blk.1.attn_k.bias", "blk.0.attn_v.bias"}) {
     cases.push_back({name, "qwen2", drop(name), name});
@@ -145,27 +159,36 @@ std::vector<Hostile> weights() {
   for (const char* name : {"blk.0.post_attention_norm.weight", "blk.1.post_ffw_norm.weight"})
     cases.push_back({name, "gemma3", drop(name), name});
   const std::vector<Hostile> more = {
-      {"embedding of another width", "llama", shape("token_embd.weight", {32, 48}), "token_embd.weight"},
+      {"embedding of another width", "llama", shape("token_embd.weight", {32, 48}),
+       "token_embd.weight"},
       {"embedding as a vector", "llama", shape("token_embd.weight", {64}), "token_embd.weight"},
-      {"embedding with three dimensions", "llama", shape("token_embd.weight", {64, 6, 8}), "token_embd.weight"},
+      {"embedding with three dimensions", "llama", shape("token_embd.weight", {64, 6, 8}),
+       "token_embd.weight"},
       {"head of another vocabulary", "llama", shape("output.weight", {64, 47}), "output.weight"},
       {"norm too short", "llama", shape("output_norm.weight", {63}), "output_norm.weight"},
       {"q transposed", "llama", shape("blk.0.attn_q.weight", {64, 32}), "blk.0.attn_q.weight"},
-      {"down transposed", "llama", shape("blk.0.ffn_down.weight", {64, 96}), "blk.0.ffn_down.weight"},
-      {"bytes missing", "llama", bytes("blk.0.attn_q.weight", DType::kF32, {64, 64}, 64 * 64 * 4 - 1),
+      {"down transposed", "llama", shape("blk.0.ffn_down.weight", {64, 96}),
+       "blk.0.ffn_down.weight"},
+      {"bytes missing", "llama",
+       bytes("blk.0.attn_q.weight", DType::kF32, {64, 64}, 64 * 64 * 4 - 1), "blk.0.attn_q.weight"},
+      {"bytes too many", "llama", bytes("blk.0.attn_q.weight", DType::kQ8_0, {64, 64}, 5000),
        "blk.0.attn_q.weight"},
-      {"bytes too many", "llama", bytes("blk.0.attn_q.weight", DType::kQ8_0, {64, 64}, 5000), "blk.0.attn_q.weight"},
-      {"no bytes", "llama", bytes("token_embd.weight", DType::kF32, {64, 48}, 0), "token_embd.weight"},
-      {"integers for weights", "llama", bytes("blk.0.attn_q.weight", DType::kI32, {64, 64}, 64 * 64 * 4),
+      {"no bytes", "llama", bytes("token_embd.weight", DType::kF32, {64, 48}, 0),
+       "token_embd.weight"},
+      {"integers for weights", "llama",
+       bytes("blk.0.attn_q.weight", DType::kI32, {64, 64}, 64 * 64 * 4), "blk.0.attn_q.weight"},
+      {"half a block", "llama", bytes("blk.0.attn_q.weight", DType::kQ4_K, {64, 64}, 144 * 16),
        "blk.0.attn_q.weight"},
-      {"half a block", "llama", bytes("blk.0.attn_q.weight", DType::kQ4_K, {64, 64}, 144 * 16), "blk.0.attn_q.weight"},
-      {"2^62 rows", "llama", bytes("blk.0.attn_q.weight", DType::kF32, {64, int64_t{1} << 62}, 64), "blk.0.attn_q"},
+      {"2^62 rows", "llama", bytes("blk.0.attn_q.weight", DType::kF32, {64, int64_t{1} << 62}, 64),
+       "blk.0.attn_q"},
       {"huge norm", "llama", bytes("output_norm.weight", DType::kF32, {kBig}, 64), "output_norm"},
       {"rope factors too few", "llama", shape("rope_freqs.weight", {3}), "rope_freqs.weight"},
       {"rope factor 0", "llama",
-       [](TinyModel& m) { m.add_floats("rope_freqs.weight", {8}, std::vector<float>(8, 0.0f)); }, "rope_freqs"},
+       [](TinyModel& m) { m.add_floats("rope_freqs.weight", {8}, std::vector<float>(8, 0.0f)); },
+       "rope_freqs"},
       {"rope factor NaN", "llama",
-       [](TinyModel& m) { m.add_floats("rope_freqs.weight", {8}, std::vector<float>(8, kNan)); }, "rope_freqs"},
+       [](TinyModel& m) { m.add_floats("rope_freqs.weight", {8}, std::vector<float>(8, kNan)); },
+       "rope_freqs"},
       {"planes without coefficients", "llama",
        [](TinyModel& m) {
          m.add_matrix("blk.0.attn_q.weight", "bitplane k=2 g=64", 64, 64, tiny_draws("x", 64 * 64));
@@ -188,15 +211,18 @@ void expect_errors(const std::vector<Hostile>& cases) {
   for (const Hostile& c : cases) {
     TinyOptions options;
     options.architecture = c.architecture;
-    if (options.architecture == "gemma3") options.metadata.emplace_back("gemma3.attention.sliding_window", uint32_t{4});
+    if (options.architecture == "gemma3")
+      options.metadata.emplace_back("gemma3.attention.sliding_window", uint32_t{4});
     const auto file = make_tiny_model(options);
-    ASSERT_TRUE(load_model(std::shared_ptr<const ModelFile>(file))) << c.what << ": sound before the change";
+    ASSERT_TRUE(load_model(std::shared_ptr<const ModelFile>(file)))
+        << c.what << ": sound before the change";
     c.change(*file);
     const auto model = load_model(std::shared_ptr<const ModelFile>(file));
     EXPECT_FALSE(model) << c.what << " was accepted";
     if (model) continue;
     EXPECT_EQ(model.error().message.front(), '[') << model.error().message;
-    EXPECT_NE(model.error().message.find(c.says), std::string::npos) << c.what << ": " << model.error().message;
+    EXPECT_NE(model.error().message.find(c.says), std::string::npos)
+        << c.what << ": " << model.error().message;
   }
 }
 
@@ -241,7 +267,9 @@ TEST(HostileSession, TokensAndContextsOutOfRange) {
     EXPECT_FALSE(Session::create(*model, compute, {context})) << context;
   auto session = Session::create(*model, compute, {4});
   ASSERT_TRUE(session) << session.error().message;
-  const auto read = [&](std::vector<int32_t> tokens) { return (*session)->decode(tokens).has_value(); };
+  const auto read = [&](std::vector<int32_t> tokens) {
+    return (*session)->decode(tokens).has_value();
+  };
   EXPECT_FALSE(read({}));
   EXPECT_FALSE(read({48}));
   EXPECT_FALSE(read({-1}));

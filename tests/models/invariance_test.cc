@@ -1,5 +1,5 @@
-// The contract of batch invariance: a sequence's logits are the same bits on every ISA, for any number of threads and
-// however its tokens are cut into passes.
+// The contract of batch invariance: a sequence's logits are the same bits on every ISA, for any
+// number of threads and however its tokens are cut into passes.
 #include <gtest/gtest.h>
 
 #include <cstring>
@@ -13,12 +13,14 @@ namespace {
 std::vector<int32_t> random_tokens(int64_t n, int64_t vocab) {
   Rng rng(7);
   std::vector<int32_t> tokens;
-  for (int64_t i = 0; i < n; ++i) tokens.push_back(static_cast<int32_t>(rng.below(static_cast<uint64_t>(vocab))));
+  for (int64_t i = 0; i < n; ++i)
+    tokens.push_back(static_cast<int32_t>(rng.below(static_cast<uint64_t>(vocab))));
   return tokens;
 }
 
 bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
-  return a.size() == b.size() && !a.empty() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+  return a.size() == b.size() && !a.empty() &&
+         std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
 }
 
 bool all_finite(const std::vector<float>& values) {
@@ -39,8 +41,8 @@ struct Way {
 const std::vector<Way> kWays{{1, 0}, {1, 1}, {2, 5}, {2, 1}, {3, 0}, {3, 5}};
 
 /// Every ISA x way against the scalar reference reading all tokens at once with one thread.
-void expect_invariant(const Model& model, std::span<const int32_t> tokens, ActivationMode mode, CacheType cache,
-                      const std::vector<Way>& ways = kWays) {
+void expect_invariant(const Model& model, std::span<const int32_t> tokens, ActivationMode mode,
+                      CacheType cache, const std::vector<Way>& ways = kWays) {
   RunOptions options;
   options.activations = mode;
   options.cache = cache;
@@ -85,14 +87,16 @@ TEST_P(Invariance, SameBitsForIsaThreadsAndCuts) {
   ASSERT_FALSE(model.layers.empty());
   const auto tokens = random_tokens(18, o.vocab);
   for (ActivationMode mode : {ActivationMode::kFloat, ActivationMode::kInt8})
-    for (CacheType cache : {CacheType::kF16, CacheType::kF32}) expect_invariant(model, tokens, mode, cache);
+    for (CacheType cache : {CacheType::kF16, CacheType::kF32})
+      expect_invariant(model, tokens, mode, cache);
 }
 
 INSTANTIATE_TEST_SUITE_P(
     Families, Invariance,
     testing::Combine(testing::Values("llama", "qwen2", "qwen3", "gemma3"),
-                     testing::Values(Storage{"F32", "F32"}, Storage{"F16", "F16"}, Storage{"Q8_0", "Q8_0"},
-                                     Storage{"Q4_0", "Q8_0"}, Storage{"bitplane k=2 g=32", "Q8_0"},
+                     testing::Values(Storage{"F32", "F32"}, Storage{"F16", "F16"},
+                                     Storage{"Q8_0", "Q8_0"}, Storage{"Q4_0", "Q8_0"},
+                                     Storage{"bitplane k=2 g=32", "Q8_0"},
                                      Storage{"tritplane g=32", "BF16"})),
     [](const auto& info) {
       std::string name = std::get<0>(info.param) + "_" + std::get<1>(info.param).codec;
@@ -116,17 +120,20 @@ TEST(InvarianceOfSizes, RaggedWidths) {
   }
 }
 
-/// Longer than every internal cut: 512 tokens a pass, 256 positions of attention, 32 rows of logits.
+/// Longer than every internal cut: 512 tokens a pass, 256 positions of attention, 32 rows of
+/// logits.
 TEST(InvarianceOfLength, LongerThanEveryCut) {
   for (const char* architecture : {"llama", "gemma3"}) {
     TinyOptions o = family(architecture);
     o.layers = 2;
     o.context = 1024;
     o.storage = "Q8_0";
-    if (o.architecture == "gemma3") o.metadata = {{"gemma3.attention.sliding_window", uint32_t{300}}};
+    if (o.architecture == "gemma3")
+      o.metadata = {{"gemma3.attention.sliding_window", uint32_t{300}}};
     const Model model = load(o);
     ASSERT_FALSE(model.layers.empty());
-    expect_invariant(model, random_tokens(540, o.vocab), ActivationMode::kInt8, CacheType::kF16, {{1, 97}, {3, 0}});
+    expect_invariant(model, random_tokens(540, o.vocab), ActivationMode::kInt8, CacheType::kF16,
+                     {{1, 97}, {3, 0}});
   }
 }
 
@@ -153,7 +160,8 @@ TEST(Session, TruncateForgets) {
   const Model model = load(o);
   const auto tokens = random_tokens(24, o.vocab);
   ThreadPool pool(1);
-  auto session = Session::create(model, Compute{&pool, &kernels_for(supported_isas().back())}, {64});
+  auto session =
+      Session::create(model, Compute{&pool, &kernels_for(supported_isas().back())}, {64});
   ASSERT_TRUE(session) << session.error().message;
   const auto read = [&](int64_t begin, int64_t end) {
     const auto last = (*session)->decode(

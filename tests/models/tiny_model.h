@@ -1,8 +1,11 @@
-// Tiny random models that need no file: the weights come from a formula, the same in tools/make_golden.py.
+// Tiny random models that need no file: the weights come from a formula, the same in
+// tools/make_golden.py.
 //
-// Element i of tensor NAME is draw i of Rng(fnv1a(NAME)), its upper 24 bits mapped to [-1, 1) and scaled:
+// Element i of tensor NAME is draw i of Rng(fnv1a(NAME)), its upper 24 bits mapped to [-1, 1) and
+// scaled:
 //   matrices  2 / sqrt(cols)    token_embd.weight  1    norm gains  1 + 0.1 u    biases  0.5 u
-// Llama's q and k rows are permuted as GGUF stores them and Gemma's gains have their +1, unless `hugging_face`.
+// Llama's q and k rows are permuted as GGUF stores them and Gemma's gains have their +1, unless
+// `hugging_face`.
 #pragma once
 #include <gtest/gtest.h>
 
@@ -29,8 +32,10 @@ struct TinyOptions {
   int64_t context = 256;
   bool tied = false;            // no output.weight
   bool hugging_face = false;    // rows and gains as a Hugging Face folder has them
-  std::string storage = "F32";  // of the blocks' matrices: F32, F16, BF16, Q8_0, Q4_0, "bitplane ...", "tritplane ..."
-  std::string embedding = "F32";  // of token_embd.weight and output.weight: a GGUF type of that list
+  std::string storage = "F32";  // of the blocks' matrices: F32, F16, BF16, Q8_0, Q4_0, "bitplane
+                                // ...", "tritplane ..."
+  std::string embedding =
+      "F32";  // of token_embd.weight and output.weight: a GGUF type of that list
   std::vector<std::pair<std::string, MetaValue>> metadata;  // set last: adds and overrides keys
 };
 
@@ -43,10 +48,14 @@ class TinyModel : public ModelFile {
 
   void set(std::string key, MetaValue value) { metadata_.set(std::move(key), std::move(value)); }
   void remove(const std::string& name);
-  /// Replaces a tensor of the same name. The bytes need not fit the shape: hostile tests count on it.
-  void add(const std::string& name, DType type, std::vector<int64_t> dims, std::vector<std::byte> bytes);
-  void add_floats(const std::string& name, std::vector<int64_t> dims, const std::vector<float>& values);
-  /// A matrix of (rows, cols) in the named codec: one tensor, or the pair of a Planeloom plane format.
+  /// Replaces a tensor of the same name. The bytes need not fit the shape: hostile tests count on
+  /// it.
+  void add(const std::string& name, DType type, std::vector<int64_t> dims,
+           std::vector<std::byte> bytes);
+  void add_floats(const std::string& name, std::vector<int64_t> dims,
+                  const std::vector<float>& values);
+  /// A matrix of (rows, cols) in the named codec: one tensor, or the pair of a Planeloom plane
+  /// format.
   void add_matrix(const std::string& name, const std::string& codec, int64_t rows, int64_t cols,
                   const std::vector<float>& values);
 
@@ -105,7 +114,8 @@ inline std::vector<std::byte> tiny_q4_0(const std::vector<float>& values) {
     };
     out.push_back(static_cast<std::byte>(half & 255));
     out.push_back(static_cast<std::byte>(half >> 8));
-    for (size_t j = begin; j < begin + 16; ++j) out.push_back(static_cast<std::byte>(code(j) | code(j + 16) << 4));
+    for (size_t j = begin; j < begin + 16; ++j)
+      out.push_back(static_cast<std::byte>(code(j) | code(j + 16) << 4));
   }
   return out;
 }
@@ -118,13 +128,16 @@ inline Result<EncodedMatrix> tiny_bitplane(CodecLayout layout, int64_t rows, int
   std::vector<uint8_t> codes;
   std::vector<uint16_t> coef;
   for (size_t begin = 0; begin < values.size(); begin += group) {
-    const auto [low, high] = std::minmax_element(values.begin() + static_cast<std::ptrdiff_t>(begin),
-                                                 values.begin() + static_cast<std::ptrdiff_t>(begin + group));
+    const auto [low, high] =
+        std::minmax_element(values.begin() + static_cast<std::ptrdiff_t>(begin),
+                            values.begin() + static_cast<std::ptrdiff_t>(begin + group));
     const float step = std::max((*high - *low) / levels, 1e-6f), bias = *low;
-    for (int p = 0; p < layout.planes; ++p) coef.push_back(float_to_half(step * static_cast<float>(1 << p)));
+    for (int p = 0; p < layout.planes; ++p)
+      coef.push_back(float_to_half(step * static_cast<float>(1 << p)));
     coef.push_back(float_to_half(bias));
     for (size_t i = begin; i < begin + group; ++i)
-      codes.push_back(static_cast<uint8_t>(std::clamp(std::nearbyint((values[i] - bias) / step), 0.0f, levels)));
+      codes.push_back(static_cast<uint8_t>(
+          std::clamp(std::nearbyint((values[i] - bias) / step), 0.0f, levels)));
   }
   return encode_bitplane(layout.planes, layout.group, rows, cols, codes, coef);
 }
@@ -150,15 +163,17 @@ inline Result<EncodedMatrix> tiny_tritplane(CodecLayout layout, int64_t rows, in
   return encode_tritplane(layout.group, rows, cols, codes, coef);
 }
 
-inline void TinyModel::add_matrix(const std::string& name, const std::string& codec_name, int64_t rows, int64_t cols,
-                                  const std::vector<float>& values) {
+inline void TinyModel::add_matrix(const std::string& name, const std::string& codec_name,
+                                  int64_t rows, int64_t cols, const std::vector<float>& values) {
   const auto codec = codec_by_name(codec_name);
   ASSERT_TRUE(codec) << codec.error().message;
   const CodecLayout layout = (*codec)->layout();
   if (layout.kind == CodecLayout::Kind::kGguf) {
     std::vector<std::byte> bytes(static_cast<size_t>(rows * (*codec)->code_bytes(cols)));
-    if (layout.type == DType::kQ4_0) bytes = tiny_q4_0(values);
-    else ASSERT_TRUE(encode_simple(layout.type, values, bytes)) << name;
+    if (layout.type == DType::kQ4_0)
+      bytes = tiny_q4_0(values);
+    else
+      ASSERT_TRUE(encode_simple(layout.type, values, bytes)) << name;
     add(name, layout.type, {cols, rows}, std::move(bytes));
     return;
   }
@@ -173,7 +188,8 @@ inline void TinyModel::add_matrix(const std::string& name, const std::string& co
 }
 
 /// Row (head, half, i) of a Hugging Face q or k becomes row (head, i, half) of a GGUF.
-inline std::vector<float> tiny_permute(const std::vector<float>& values, int64_t head_dim, int64_t cols) {
+inline std::vector<float> tiny_permute(const std::vector<float>& values, int64_t head_dim,
+                                       int64_t cols) {
   std::vector<float> out(values.size());
   const int64_t rows = static_cast<int64_t>(values.size()) / cols, half = head_dim / 2;
   for (int64_t r = 0; r < rows; ++r) {
@@ -186,7 +202,8 @@ inline std::vector<float> tiny_permute(const std::vector<float>& values, int64_t
 /// Fills a TinyModel from TinyOptions.
 class TinyBuilder {
  public:
-  explicit TinyBuilder(const TinyOptions& options) : o_(options), model_(std::make_shared<TinyModel>()) {}
+  explicit TinyBuilder(const TinyOptions& options)
+      : o_(options), model_(std::make_shared<TinyModel>()) {}
 
   std::shared_ptr<TinyModel> build() {
     metadata();
@@ -220,9 +237,11 @@ class TinyBuilder {
     model_->set(o_.architecture + ".attention.layer_norm_rms_epsilon", 1e-5f);
   }
 
-  void matrix(const std::string& name, const std::string& codec, int64_t rows, int64_t cols, bool permute = false) {
+  void matrix(const std::string& name, const std::string& codec, int64_t rows, int64_t cols,
+              bool permute = false) {
     std::vector<float> values = tiny_draws(name, rows * cols);
-    const double scale = name == "token_embd.weight" ? 1.0 : 2.0 / std::sqrt(static_cast<double>(cols));
+    const double scale =
+        name == "token_embd.weight" ? 1.0 : 2.0 / std::sqrt(static_cast<double>(cols));
     for (float& v : values) v *= static_cast<float>(scale);
     if (permute) values = tiny_permute(values, o_.head_dim, cols);
     model_->add_matrix(name, codec, rows, cols, values);
@@ -250,7 +269,8 @@ class TinyBuilder {
     if (is("gemma3")) gain(p + "post_ffw_norm.weight", o_.width);
     for (const char* name : {"attn_q_norm.weight", "attn_k_norm.weight"})
       if (is("gemma3") || is("qwen3")) gain(p + name, o_.head_dim);
-    for (const auto& [name, size] : {std::pair{"attn_q.bias", q}, {"attn_k.bias", kv}, {"attn_v.bias", kv}})
+    for (const auto& [name, size] :
+         {std::pair{"attn_q.bias", q}, {"attn_k.bias", kv}, {"attn_v.bias", kv}})
       if (is("qwen2")) bias(p + name, size);
     matrix(p + "attn_q.weight", o_.storage, q, o_.width, permute);
     matrix(p + "attn_k.weight", o_.storage, kv, o_.width, permute);
@@ -266,6 +286,8 @@ class TinyBuilder {
 };
 
 /// The model of these options; may still be changed.
-inline std::shared_ptr<TinyModel> make_tiny_model(const TinyOptions& options) { return TinyBuilder(options).build(); }
+inline std::shared_ptr<TinyModel> make_tiny_model(const TinyOptions& options) {
+  return TinyBuilder(options).build();
+}
 
 }  // namespace planeloom

@@ -21,7 +21,8 @@ struct RunOptions {
 };
 
 /// Logits of every token, (tokens, vocab); empty after a reported failure.
-inline std::vector<float> run_tokens(const Model& model, std::span<const int32_t> tokens, const RunOptions& options) {
+inline std::vector<float> run_tokens(const Model& model, std::span<const int32_t> tokens,
+                                     const RunOptions& options) {
   ThreadPool pool(options.threads);
   SessionOptions settings;
   settings.context = static_cast<int64_t>(tokens.size());
@@ -35,9 +36,10 @@ inline std::vector<float> run_tokens(const Model& model, std::span<const int32_t
   const size_t chunk = options.chunk > 0 ? static_cast<size_t>(options.chunk) : tokens.size();
   for (size_t begin = 0; begin < tokens.size(); begin += chunk) {
     const auto part = tokens.subspan(begin, std::min(chunk, tokens.size() - begin));
-    const Status status = (*session)->forward(part, 0, [&](int64_t, int64_t n, const float* logits) {
-      out.insert(out.end(), logits, logits + n * model.vocab());
-    });
+    const Status status =
+        (*session)->forward(part, 0, [&](int64_t, int64_t n, const float* logits) {
+          out.insert(out.end(), logits, logits + n * model.vocab());
+        });
     EXPECT_TRUE(status) << (status ? "" : status.error().message);
     if (!status) return {};
   }

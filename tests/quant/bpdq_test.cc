@@ -1,4 +1,5 @@
-// BPDQ: the published order of steps, the meaning of its score, and what it is worth beside RTN and GPTQ.
+// BPDQ: the published order of steps, the meaning of its score, and what it is worth beside RTN and
+// GPTQ.
 #include <gtest/gtest.h>
 
 #include "quant/reference.h"
@@ -25,8 +26,9 @@ RowMatrix quantized(const test::Synthetic& s, const QuantOptions& options) {
   return decode(q->matrix);
 }
 
-// The slow reference follows the published steps (tail updated after every sweep, delta correction after every refit);
-// ours solves them in one. A code may flip where float and double round apart, so: most layers equal to 1e-5, all close.
+// The slow reference follows the published steps (tail updated after every sweep, delta correction
+// after every refit); ours solves them in one. A code may flip where float and double round apart,
+// so: most layers equal to 1e-5, all close.
 TEST(Bpdq, EqualsThePublishedOrderOfSteps) {
   int equal = 0;
   for (uint64_t seed = 1; seed <= 6; ++seed) {
@@ -53,7 +55,8 @@ TEST(Bpdq, GroupScoresSumToTheLayerLoss) {
   EXPECT_NEAR(reference.score / reference.damped, 1, 1e-9);
 }
 
-// The report's output error is tr(E H E^T) / tr(W H W^T) of the decoded weights: checked against the plain formula.
+// The report's output error is tr(E H E^T) / tr(W H W^T) of the decoded weights: checked against
+// the plain formula.
 TEST(Bpdq, ReportedErrorIsTheLayerLoss) {
   ThreadPool pool(1);
   const auto s = make_synthetic(20, 256, 1024, false, 4);
@@ -65,11 +68,13 @@ TEST(Bpdq, ReportedErrorIsTheLayerLoss) {
     const RowMatrix h = Eigen::Map<const RowMatrix>(s.hessian.data(), 256, 256), w = as_matrix(s);
     ASSERT_TRUE(q->report.output_error);
     EXPECT_NEAR(*q->report.output_error / output_error(w, decode(q->matrix), h), 1, 1e-4) << method;
-    EXPECT_NEAR(q->report.weight_error / ((w - decode(q->matrix)).norm() / w.norm()), 1, 1e-5) << method;
+    EXPECT_NEAR(q->report.weight_error / ((w - decode(q->matrix)).norm() / w.norm()), 1, 1e-5)
+        << method;
   }
 }
 
-// On correlated inputs: several times below RTN and below GPTQ on a min-max grid (docs/bpdq.md has the figures).
+// On correlated inputs: several times below RTN and below GPTQ on a min-max grid (docs/bpdq.md has
+// the figures).
 TEST(Bpdq, FarBelowRtnAndGptqOnCorrelatedInputs) {
   for (bool heavy : {false, true}) {
     const auto s = make_synthetic(64, 512, 4096, heavy, 1);
@@ -99,7 +104,8 @@ TEST(Bpdq, TenRoundsBeatOne) {
   EXPECT_LT(tenth, 0.95 * first);
 }
 
-// With one best round per row each row's damped loss is a minimum over rounds; in sum it is close to the published choice.
+// With one best round per row each row's damped loss is a minimum over rounds; in sum it is close
+// to the published choice.
 TEST(Bpdq, BestRoundPerRowIsNoWorse) {
   const auto s = make_synthetic(64, 256, 2048, true, 6);
   const RowMatrix w = as_matrix(s);
@@ -109,7 +115,8 @@ TEST(Bpdq, BestRoundPerRowIsNoWorse) {
   EXPECT_LT(output_error(w, quantized(s, options), s.covariance), 1.02 * published);
 }
 
-// The published ridge is absolute while the system it guards scales with the inputs: capped, small inputs do no harm.
+// The published ridge is absolute while the system it guards scales with the inputs: capped, small
+// inputs do no harm.
 TEST(Bpdq, RidgeCapMakesTheScaleOfTheInputsIrrelevant) {
   auto s = make_synthetic(32, 256, 2048, false, 7);
   const RowMatrix w = as_matrix(s);
@@ -121,14 +128,16 @@ TEST(Bpdq, RidgeCapMakesTheScaleOfTheInputsIrrelevant) {
   EXPECT_GT(output_error(w, quantized(s, options), s.covariance), 5 * before);
 }
 
-// Calibration that never touched the layer (an unrouted expert) or touched some columns only: weights survive.
+// Calibration that never touched the layer (an unrouted expert) or touched some columns only:
+// weights survive.
 TEST(Bpdq, DeadColumnsAndEmptyHessians) {
   ThreadPool pool(1);
   auto s = make_synthetic(17, 128, 512, false, 8);
   const RowMatrix w = as_matrix(s);
   for (int64_t dead : {0, 5, 64, 127})
     for (int64_t i = 0; i < 128; ++i)
-      s.hessian[static_cast<size_t>(dead * 128 + i)] = s.hessian[static_cast<size_t>(i * 128 + dead)] = 0;
+      s.hessian[static_cast<size_t>(dead * 128 + i)] =
+          s.hessian[static_cast<size_t>(i * 128 + dead)] = 0;
   const RowMatrix some = quantized(s, bpdq(2, 64));
   EXPECT_TRUE(some.allFinite());
   EXPECT_LT((w - some).norm(), 0.6 * w.norm());
@@ -143,9 +152,9 @@ TEST(Bpdq, DegenerateWeightsStayFinite) {
   const auto s = make_synthetic(16, 128, 512, false, 9);
   auto t = s;
   for (int64_t c = 0; c < 128; ++c) {
-    t.weights[static_cast<size_t>(c)] = 0;                                   // a row of zeros
-    t.weights[static_cast<size_t>(128 + c)] = 0.5f;                          // a constant row
-    t.weights[static_cast<size_t>(256 + c)] = c == 3 ? 60000.0f : 1e-30f;    // one huge weight
+    t.weights[static_cast<size_t>(c)] = 0;                                 // a row of zeros
+    t.weights[static_cast<size_t>(128 + c)] = 0.5f;                        // a constant row
+    t.weights[static_cast<size_t>(256 + c)] = c == 3 ? 60000.0f : 1e-30f;  // one huge weight
     t.weights[static_cast<size_t>(384 + c)] = c % 2 == 0 ? 65504.0f : -65504.0f;
   }
   for (int bits : {1, 2, 3, 4})

@@ -17,17 +17,20 @@ TEST(Hessian, FactorReproducesTheDampedMatrixInOrder) {
   const auto p = prepare_hessian(s.hessian, 192, 64);
   ASSERT_TRUE(p);
   EXPECT_DOUBLE_EQ(p->damping, 0.05);
-  const RowMatrix r = Eigen::Map<const Eigen::Matrix<float, -1, -1, Eigen::RowMajor>>(p->factor.data(), 192, 192)
-                          .cast<double>();
+  const RowMatrix r =
+      Eigen::Map<const Eigen::Matrix<float, -1, -1, Eigen::RowMajor>>(p->factor.data(), 192, 192)
+          .cast<double>();
   const RowMatrix product = r * r.transpose();
   for (int i = 0; i < 192; ++i)
     for (int j = 0; j < 192; ++j) {
-      const double want = s.hessian[p->order[i] * 192 + p->order[j]] / p->scale + (i == j ? 0.05 : 0);
+      const double want =
+          s.hessian[p->order[i] * 192 + p->order[j]] / p->scale + (i == j ? 0.05 : 0);
       EXPECT_NEAR(product(i, j), want, 1e-5 * std::sqrt(product(i, i) * product(j, j)));
     }
   for (int g = 0; g < 192; g += 64) {
-    const RowMatrix u = Eigen::Map<const Eigen::Matrix<float, -1, -1, Eigen::RowMajor>>(p->inverse.data() + g * 64, 64,
-                                                                                         64).cast<double>();
+    const RowMatrix u = Eigen::Map<const Eigen::Matrix<float, -1, -1, Eigen::RowMajor>>(
+                            p->inverse.data() + g * 64, 64, 64)
+                            .cast<double>();
     EXPECT_LT((r.block(g, g, 64, 64) * u - RowMatrix::Identity(64, 64)).norm(), 1e-4);
   }
 }
@@ -57,7 +60,8 @@ TEST(Hessian, EmptyOrZeroIsTheIdentity) {
   }
 }
 
-// Rank one and slightly indefinite matrices come from short calibration and from rounding: damping must carry them.
+// Rank one and slightly indefinite matrices come from short calibration and from rounding: damping
+// must carry them.
 TEST(Hessian, DampingGrowsUntilTheFactorExists) {
   std::vector<double> rank_one(64 * 64, 1.0);
   const auto plain = prepare_hessian(rank_one, 64, 64);

@@ -29,7 +29,8 @@ QuantOptions ptqtp(int group) {
   return options;
 }
 
-// The anchor: relative Frobenius error 0.165 on i.i.d. Gaussian groups of 128, at any scale of the weights.
+// The anchor: relative Frobenius error 0.165 on i.i.d. Gaussian groups of 128, at any scale of the
+// weights.
 TEST(Ptqtp, ErrorOnGaussianGroupsAndConvergence) {
   ThreadPool pool(1);
   for (double scale : {0.02, 1.0, 30.0}) {
@@ -46,7 +47,8 @@ TEST(Ptqtp, ErrorOnGaussianGroupsAndConvergence) {
   }
 }
 
-// "The published alternation converges to a ratio of about 1.5 by itself"; stored larger first, both positive.
+// "The published alternation converges to a ratio of about 1.5 by itself"; stored larger first,
+// both positive.
 TEST(Ptqtp, RatioOfTheScales) {
   ThreadPool pool(1);
   const auto w = gaussian_weights(1024 * 128, 0.02, 8);
@@ -69,7 +71,8 @@ double squared_error(const std::vector<Lanes>& w, const TritFit& fit, int l) {
   for (const Lanes& x : w) {
     double best = INFINITY;
     for (const auto& t : kTritCandidates)
-      best = std::min(best, std::abs(x.v[l] - double{fit.alpha[0].v[l]} * t[0] - double{fit.alpha[1].v[l]} * t[1]));
+      best = std::min(best, std::abs(x.v[l] - double{fit.alpha[0].v[l]} * t[0] -
+                                     double{fit.alpha[1].v[l]} * t[1]));
     sum += best * best;
   }
   return sum;
@@ -106,7 +109,8 @@ TEST(Ptqtp, CodesAreOptimalForTheStoredScales) {
       uint16_t half[2];
       std::memcpy(half, q->matrix.coef.data() + (r * 2 + c / 96) * 4, 4);
       for (const auto& t : kTritCandidates) {
-        const double other = double{half_to_float(half[0])} * t[0] + double{half_to_float(half[1])} * t[1];
+        const double other =
+            double{half_to_float(half[0])} * t[0] + double{half_to_float(half[1])} * t[1];
         const double x = w[static_cast<size_t>(r * 192 + c)];
         EXPECT_LE(std::abs(x - decoded(r, c)), std::abs(x - other) + 1e-8);
       }

@@ -21,7 +21,8 @@ std::string error_of(const LayerInput& input, const QuantOptions& options) {
   return q ? "no error" : q.error().message;
 }
 
-// Odd row counts leave part of a sixteen-row block empty; threads and ISAs must not show in the bytes.
+// Odd row counts leave part of a sixteen-row block empty; threads and ISAs must not show in the
+// bytes.
 TEST(Quantizer, SameBytesForAnyThreadsAndIsa) {
   const auto s = test::make_synthetic(53, 192, 512, true, 1);
   for (const char* method : kMethods)
@@ -39,14 +40,16 @@ TEST(Quantizer, SameBytesForAnyThreadsAndIsa) {
           options.isa = isa;
           const auto got = quantize_layer(s.input(), options, pool);
           ASSERT_TRUE(got);
-          EXPECT_EQ(fingerprint(got->matrix), fingerprint(want->matrix)) << method << isa_name(isa) << threads;
+          EXPECT_EQ(fingerprint(got->matrix), fingerprint(want->matrix))
+              << method << isa_name(isa) << threads;
           EXPECT_EQ(got->report.weight_error, want->report.weight_error);
           EXPECT_EQ(got->report.output_error, want->report.output_error);
         }
     }
 }
 
-// A row's result may depend on the others through the published choice of one round, never through its block.
+// A row's result may depend on the others through the published choice of one round, never through
+// its block.
 TEST(Quantizer, RowsAreIndependentWithABestRoundEach) {
   const auto s = test::make_synthetic(37, 128, 512, false, 2);
   QuantOptions options;
@@ -55,7 +58,8 @@ TEST(Quantizer, RowsAreIndependentWithABestRoundEach) {
   const auto all = quantize_layer(s.input(), options, pool);
   ASSERT_TRUE(all);
   for (int64_t row : {0, 15, 16, 36}) {
-    const auto alone = quantize_layer({std::span(s.weights).subspan(row * 128, 128), 1, 128, s.hessian}, options, pool);
+    const auto alone = quantize_layer(
+        {std::span(s.weights).subspan(row * 128, 128), 1, 128, s.hessian}, options, pool);
     ASSERT_TRUE(alone);
     EXPECT_EQ(test::decode(alone->matrix).row(0), test::decode(all->matrix).row(row)) << row;
   }
@@ -72,7 +76,8 @@ TEST(Quantizer, PreparedHessianGivesTheSameBytes) {
     options.group = 96;
     LayerInput shared{s.weights, s.rows, s.cols};
     shared.prepared = &*prepared;
-    const auto a = quantize_layer(shared, options, pool), b = quantize_layer(s.input(), options, pool);
+    const auto a = quantize_layer(shared, options, pool),
+               b = quantize_layer(s.input(), options, pool);
     ASSERT_TRUE(a && b);
     EXPECT_EQ(fingerprint(a->matrix), fingerprint(b->matrix));
     EXPECT_EQ(a->report.output_error, b->report.output_error);
@@ -104,7 +109,8 @@ RC_GTEST_PROP(Quantizer, BitsPerWeightAreBytesOnDisk, ()) {
   }
 }
 
-// RTN: no weight inside the range is further than half a step from its value (plus fp16 rounding of the grid).
+// RTN: no weight inside the range is further than half a step from its value (plus fp16 rounding of
+// the grid).
 TEST(Quantizer, RtnErrorIsHalfAStep) {
   const auto s = test::make_synthetic(9, 128, 64, true, 4);
   for (int bits : {1, 2, 3, 4}) {
@@ -120,7 +126,8 @@ TEST(Quantizer, RtnErrorIsHalfAStep) {
         const auto part = w.row(r).segment(g, 64);
         const double range = part.maxCoeff() - part.minCoeff();
         const double slack = 0.002 * part.cwiseAbs().maxCoeff();
-        EXPECT_LE((part - d.row(r).segment(g, 64)).cwiseAbs().maxCoeff(), range / ((1 << bits) - 1) / 2 + slack);
+        EXPECT_LE((part - d.row(r).segment(g, 64)).cwiseAbs().maxCoeff(),
+                  range / ((1 << bits) - 1) / 2 + slack);
       }
   }
 }
@@ -129,7 +136,8 @@ TEST(Quantizer, ErrorsNameWhatTheyGotAndWanted) {
   std::vector<float> w(2 * 96, 0.5f);
   QuantOptions options;
   options.group = 128;
-  EXPECT_NE(error_of({w, 2, 96}, options).find("group 128 is longer than a row of 96"), std::string::npos);
+  EXPECT_NE(error_of({w, 2, 96}, options).find("group 128 is longer than a row of 96"),
+            std::string::npos);
   options.group = 64;
   EXPECT_NE(error_of({w, 2, 96}, options).find("multiple of the group 64"), std::string::npos);
   options.group = 48;

@@ -1,5 +1,6 @@
-// Slow, literal versions in double precision, written from the published order of steps: explicit inverse Hessian, tail
-// updates after every step, delta correction with the old state. Nothing is shared with src/quant.
+// Slow, literal versions in double precision, written from the published order of steps: explicit
+// inverse Hessian, tail updates after every step, delta correction with the old state. Nothing is
+// shared with src/quant.
 #pragma once
 #include <algorithm>
 #include <numeric>
@@ -10,10 +11,10 @@
 namespace planeloom::test {
 
 struct Reference {
-  RowMatrix quantized;   // (rows, cols), original order
-  double score = 0;      // sum of ||E_group||^2 over the groups
-  double damped = 0;     // tr((W - W') H_d (W - W')^T)
-  double drift = 0;      // largest |E by delta correction - (T - Q) U_loc^-1|, relative to ||E||
+  RowMatrix quantized;  // (rows, cols), original order
+  double score = 0;     // sum of ||E_group||^2 over the groups
+  double damped = 0;    // tr((W - W') H_d (W - W')^T)
+  double drift = 0;     // largest |E by delta correction - (T - Q) U_loc^-1|, relative to ||E||
 };
 
 struct Ordered {
@@ -29,7 +30,8 @@ inline Ordered order_and_factor(const Synthetic& s, int group) {
   for (int g = 0; g < s.cols; g += group) {
     std::vector<int> members(static_cast<size_t>(group));
     std::iota(members.begin(), members.end(), g);
-    std::stable_sort(members.begin(), members.end(), [&](int a, int b) { return diagonal(a) > diagonal(b); });
+    std::stable_sort(members.begin(), members.end(),
+                     [&](int a, int b) { return diagonal(a) > diagonal(b); });
     groups.push_back(members);
   }
   std::stable_sort(groups.begin(), groups.end(),
@@ -43,7 +45,8 @@ inline Ordered order_and_factor(const Synthetic& s, int group) {
   for (int j = 0; j < s.cols; ++j) {
     o.weights.col(j) = w.col(o.order[j]);
     for (int i = 0; i < s.cols; ++i)
-      o.damped(i, j) = s.hessian[static_cast<size_t>(o.order[i]) * s.cols + o.order[j]] + (i == j ? 0.05 * mean : 0);
+      o.damped(i, j) = s.hessian[static_cast<size_t>(o.order[i]) * s.cols + o.order[j]] +
+                       (i == j ? 0.05 * mean : 0);
   }
   const RowMatrix inverse = o.damped.llt().solve(RowMatrix::Identity(s.cols, s.cols));
   o.u = inverse.llt().matrixU();
@@ -80,9 +83,9 @@ inline RowMatrix gptq_min_max(const Synthetic& s, int bits, int group) {
 /// One group of published BPDQ: codes and coefficients of all rows, and the errors they leave.
 struct PublishedGroup {
   int planes, group;
-  RowMatrix target, u, l;             // T, U_loc, U_loc^-1
-  Eigen::MatrixXi code;               // (rows, group)
-  RowMatrix c;                        // (rows, planes + 1)
+  RowMatrix target, u, l;  // T, U_loc, U_loc^-1
+  Eigen::MatrixXi code;    // (rows, group)
+  RowMatrix c;             // (rows, planes + 1)
 
   double value(int r, int code_value) const {
     double v = c(r, planes);
@@ -99,11 +102,13 @@ struct PublishedGroup {
     code.resize(target.rows(), group);
     c = RowMatrix::Zero(target.rows(), planes + 1);
     for (int r = 0; r < target.rows(); ++r) {
-      const double low = std::min(0.0, target.row(r).minCoeff()), high = std::max(0.0, target.row(r).maxCoeff());
+      const double low = std::min(0.0, target.row(r).minCoeff()),
+                   high = std::max(0.0, target.row(r).maxCoeff());
       const double step = (high - low) / 255, zero = std::rint(-low / step);
       for (int t = 0; t < group; ++t)
         code(r, t) =
-            static_cast<int>(std::clamp(std::rint(target(r, t) / step) + zero, 0.0, 255.0)) >> (8 - planes);
+            static_cast<int>(std::clamp(std::rint(target(r, t) / step) + zero, 0.0, 255.0)) >>
+            (8 - planes);
     }
     refit();
   }
@@ -116,7 +121,8 @@ struct PublishedGroup {
       const Eigen::VectorXd yw = l.transpose() * target.row(r).transpose();
       const RowMatrix a = xw.transpose() * xw + 1e-4 * RowMatrix::Identity(planes + 1, planes + 1);
       const Eigen::VectorXd solved = a.ldlt().solve(xw.transpose() * yw);
-      for (int p = 0; p <= planes; ++p) c(r, p) = half_to_float(float_to_half(static_cast<float>(solved[p])));
+      for (int p = 0; p <= planes; ++p)
+        c(r, p) = half_to_float(float_to_half(static_cast<float>(solved[p])));
     }
   }
   /// Babai sweep; returns the errors e_t, divided by U_tt.
@@ -136,14 +142,16 @@ struct PublishedGroup {
   }
 };
 
-/// BPDQ in the published order: the tail is updated by every sweep and corrected by delta E after every refit.
+/// BPDQ in the published order: the tail is updated by every sweep and corrected by delta E after
+/// every refit.
 inline Reference published_bpdq(const Synthetic& s, int planes, int group, int rounds) {
   const Ordered o = order_and_factor(s, group);
   Reference out;
   RowMatrix w = o.weights, q = w;
   for (int g = 0; g < s.cols; g += group) {
     const int64_t rest = s.cols - g - group;
-    PublishedGroup p{planes, group, w.middleCols(g, group), o.u.block(g, g, group, group), {}, {}, {}};
+    PublishedGroup p{planes, group, w.middleCols(g, group), o.u.block(g, g, group, group), {},
+                     {},     {}};
     p.l = p.u.inverse();
     p.start();
     const RowMatrix u_tail = o.u.block(g, g + group, group, rest), before = w.rightCols(rest);

@@ -1,5 +1,5 @@
-// Synthetic layers for the quantizers' tests: Gaussian or heavy-tailed weights, inputs with a power-law spectrum in a
-// random basis, log-normal channel scales and four hot channels.
+// Synthetic layers for the quantizers' tests: Gaussian or heavy-tailed weights, inputs with a
+// power-law spectrum in a random basis, log-normal channel scales and four hot channels.
 #pragma once
 #include <Eigen/Dense>
 #include <cmath>
@@ -16,7 +16,7 @@ struct Synthetic {
   int64_t rows, cols;
   std::vector<float> weights;   // (rows, cols)
   std::vector<double> hessian;  // (cols, cols), from the calibration tokens
-  RowMatrix covariance;         // (cols, cols), what the tokens were drawn from: an infinite held-out set
+  RowMatrix covariance;  // (cols, cols), what the tokens were drawn from: an infinite held-out set
   LayerInput input() const { return {weights, rows, cols, hessian, nullptr}; }
 };
 
@@ -35,17 +35,21 @@ inline double weight_draw(bool heavy, Rng& rng) {
   return z / std::sqrt(chi / 5) * std::sqrt(3.0 / 5);
 }
 
-inline Synthetic make_synthetic(int64_t rows, int64_t cols, int64_t tokens, bool heavy, uint64_t seed) {
+inline Synthetic make_synthetic(int64_t rows, int64_t cols, int64_t tokens, bool heavy,
+                                uint64_t seed) {
   Rng rng(seed);
   Synthetic s{rows, cols, {}, {}, {}};
   for (int64_t r = 0; r < rows; ++r) {
     const double scale = 0.02 * std::exp(0.2 * rng.normal());
-    for (int64_t c = 0; c < cols; ++c) s.weights.push_back(static_cast<float>(scale * weight_draw(heavy, rng)));
+    for (int64_t c = 0; c < cols; ++c)
+      s.weights.push_back(static_cast<float>(scale * weight_draw(heavy, rng)));
   }
   RowMatrix mix = Eigen::HouseholderQR<RowMatrix>(gaussian(cols, cols, rng)).householderQ();
-  for (int64_t i = 0; i < cols; ++i) mix.row(i) *= std::pow(static_cast<double>(i + 1), -0.45);  // variance i^-0.9
+  for (int64_t i = 0; i < cols; ++i)
+    mix.row(i) *= std::pow(static_cast<double>(i + 1), -0.45);  // variance i^-0.9
   for (int64_t c = 0; c < cols; ++c) mix.col(c) *= std::exp(0.5 * rng.normal());
-  for (int hot = 0; hot < 4; ++hot) mix.col(static_cast<int64_t>(rng.below(static_cast<uint64_t>(cols)))) *= 10;
+  for (int hot = 0; hot < 4; ++hot)
+    mix.col(static_cast<int64_t>(rng.below(static_cast<uint64_t>(cols)))) *= 10;
   s.covariance = mix.transpose() * mix;
   RowMatrix h = RowMatrix::Zero(cols, cols);
   for (int64_t t = 0; t < tokens; t += 512) {
@@ -58,7 +62,8 @@ inline Synthetic make_synthetic(int64_t rows, int64_t cols, int64_t tokens, bool
 
 inline RowMatrix as_matrix(const Synthetic& s) {
   return Eigen::Map<const Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>>(
-             s.weights.data(), s.rows, s.cols).cast<double>();
+             s.weights.data(), s.rows, s.cols)
+      .cast<double>();
 }
 
 inline RowMatrix decode(const EncodedMatrix& m) {

@@ -11,7 +11,8 @@ using Json = nlohmann::ordered_json;
 
 namespace {
 
-const std::vector<ChatMessage> kTurns = {{"system", "Be kind."}, {"user", "Hi"}, {"assistant", "Hello"}, {"user", "Łódź?"}};
+const std::vector<ChatMessage> kTurns = {
+    {"system", "Be kind."}, {"user", "Hi"}, {"assistant", "Hello"}, {"user", "Łódź?"}};
 
 std::string shown(std::string_view source, const Json& extra = {}) {
   const auto chat = ChatTemplate::parse(source, "<s>", "</s>");
@@ -24,47 +25,60 @@ TEST(chat, fallback_is_chatml) {
   const auto chat = ChatTemplate::parse(kChatMl, "", "").value();
   EXPECT_EQ(chat.apply(kTurns, true).value(),
             "<|im_start|>system\nBe kind.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n"
-            "<|im_start|>assistant\nHello<|im_end|>\n<|im_start|>user\nŁódź?<|im_end|>\n<|im_start|>assistant\n");
+            "<|im_start|>assistant\nHello<|im_end|>\n<|im_start|>user\nŁódź?<|im_end|>\n<|im_start|"
+            ">assistant\n");
   EXPECT_EQ(chat.apply(std::vector<ChatMessage>{}, false).value(), "");
 }
 
 TEST(chat, standard_variables) {
-  EXPECT_EQ(shown("{{ bos_token }}{{ messages[0].content }}{{ eos_token }}{{ add_generation_prompt }}"), "<s>Hi</s>True");
+  EXPECT_EQ(
+      shown("{{ bos_token }}{{ messages[0].content }}{{ eos_token }}{{ add_generation_prompt }}"),
+      "<s>Hi</s>True");
   EXPECT_EQ(shown("{{ tools is defined }} {{ tools }} {{ documents }}"), "True None None");
 }
 
 TEST(chat, extra_variables_win) {
-  EXPECT_EQ(shown("{{ tools[0] | tojson }}", {{"tools", {{{"name", "f"}, {"args", {{"b", 1}, {"a", 2}}}}}}}),
+  EXPECT_EQ(shown("{{ tools[0] | tojson }}",
+                  {{"tools", {{{"name", "f"}, {"args", {{"b", 1}, {"a", 2}}}}}}}),
             R"({"name": "f", "args": {"b": 1, "a": 2}})");
-  EXPECT_EQ(shown("{{ bos_token }}{{ enable_thinking }}", {{"bos_token", "B"}, {"enable_thinking", false}}), "BFalse");
+  EXPECT_EQ(shown("{{ bos_token }}{{ enable_thinking }}",
+                  {{"bos_token", "B"}, {"enable_thinking", false}}),
+            "BFalse");
 }
 
 TEST(chat, time_is_the_callers) {
-  const auto chat = ChatTemplate::parse("{{ strftime_now('%Y') }} {{ strftime_now('100%') }}", "", "").value();
+  const auto chat =
+      ChatTemplate::parse("{{ strftime_now('%Y') }} {{ strftime_now('100%') }}", "", "").value();
   jinja::RenderOptions options;
   options.now = std::chrono::system_clock::from_time_t(1'000'000'000);  // September 2001 everywhere
   EXPECT_EQ(chat.apply(Json::array(), true, {}, options).value(), "2001 100%");
 }
 
 TEST(chat, refusals_carry_the_templates_words) {
-  EXPECT_NE(shown("{{ raise_exception('roles must alternate') }}").find("roles must alternate"), std::string::npos);
+  EXPECT_NE(shown("{{ raise_exception('roles must alternate') }}").find("roles must alternate"),
+            std::string::npos);
   EXPECT_NE(shown("{% for m in messages %}").find("[jinja] line 1"), std::string::npos);
   const auto chat = ChatTemplate::parse(kChatMl, "", "").value();
   EXPECT_FALSE(chat.apply(Json("text"), true).has_value());
   EXPECT_FALSE(chat.apply(Json::array(), true, Json::array()).has_value());
-  EXPECT_FALSE(chat.apply(Json::array({{{"role", "user"}, {"content", nullptr}}}), true).has_value());
+  EXPECT_FALSE(
+      chat.apply(Json::array({{{"role", "user"}, {"content", nullptr}}}), true).has_value());
   EXPECT_FALSE(jinja::Template().render(Json::object()).has_value());
 }
 
 TEST(chat, broken_utf8_becomes_replacement_characters) {
   const std::vector<ChatMessage> broken = {{"user", "a\xff\xc3"}};
-  EXPECT_NE(ChatTemplate::parse(kChatMl, "", "")->apply(broken, false).value().find("a\ufffd\ufffd"), std::string::npos);
+  EXPECT_NE(
+      ChatTemplate::parse(kChatMl, "", "")->apply(broken, false).value().find("a\ufffd\ufffd"),
+      std::string::npos);
   EXPECT_EQ(shown("\xff{{ 'x' }}"), "\ufffdx");
 }
 
 /// A template is read-only once parsed, so threads share it (this test is for TSan).
 TEST(chat, one_template_many_threads) {
-  const auto chat = ChatTemplate::parse("{% for m in messages %}{{ m.role | upper ~ 'x' * 3 }}{% endfor %}", "", "").value();
+  const auto chat = ChatTemplate::parse(
+                        "{% for m in messages %}{{ m.role | upper ~ 'x' * 3 }}{% endfor %}", "", "")
+                        .value();
   std::vector<std::string> texts(4);
   std::vector<std::thread> threads;
   for (std::string& text : texts)

@@ -7,8 +7,12 @@ using namespace planeloom;
 
 namespace {
 
-Result<std::string> render(std::string_view source, nlohmann::ordered_json context = nlohmann::ordered_json::object()) {
-  const jinja::Limits limits{.source_bytes = 1 << 20, .steps = 1'000'000, .memory_bytes = 16 << 20, .output_bytes = 1 << 20};
+Result<std::string> render(std::string_view source,
+                           nlohmann::ordered_json context = nlohmann::ordered_json::object()) {
+  const jinja::Limits limits{.source_bytes = 1 << 20,
+                             .steps = 1'000'000,
+                             .memory_bytes = 16 << 20,
+                             .output_bytes = 1 << 20};
   const auto parsed = jinja::Template::parse(source, limits);
   if (!parsed) return tl::unexpected(parsed.error());
   return parsed->render(context, {limits, {}});
@@ -37,14 +41,20 @@ TEST(jinja_limits, ranges) { expect_refused("{{ range(10**9) | length }}"); }
 TEST(jinja_limits, memory) {
   expect_refused("{{ ('x' * 10**9) | length }}");
   expect_refused("{{ ([1] * 10**9) | length }}");
-  expect_refused("{% set ns = namespace(v='x') %}{% for i in range(99) %}{% set ns.v = ns.v ~ ns.v %}{% endfor %}");
+  expect_refused(
+      "{% set ns = namespace(v='x') %}{% for i in range(99) %}{% set ns.v = ns.v ~ ns.v %}{% "
+      "endfor %}");
 }
 
-TEST(jinja_limits, output) { expect_refused("{% set s = 'x' * 1000 %}{% for i in range(9999) %}{{ s }}{% endfor %}"); }
+TEST(jinja_limits, output) {
+  expect_refused("{% set s = 'x' * 1000 %}{% for i in range(9999) %}{{ s }}{% endfor %}");
+}
 
 TEST(jinja_limits, recursion) {
   expect_refused("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}");
-  expect_refused("{% set ns = namespace(v=[]) %}{% for i in range(9999) %}{% set ns.v = [ns.v] %}{% endfor %}{{ ns.v }}");
+  expect_refused(
+      "{% set ns = namespace(v=[]) %}{% for i in range(9999) %}{% set ns.v = [ns.v] %}{% endfor "
+      "%}{{ ns.v }}");
 }
 
 TEST(jinja_limits, deep_syntax) {
@@ -71,7 +81,8 @@ TEST(jinja_errors, name_the_line) {
   EXPECT_NE(runtime.error().message.find("line 2"), std::string::npos) << runtime.error().message;
   const auto refusal = render("\n\n{{ raise_exception('no tools here') }}");
   ASSERT_FALSE(refusal.has_value());
-  EXPECT_NE(refusal.error().message.find("no tools here"), std::string::npos) << refusal.error().message;
+  EXPECT_NE(refusal.error().message.find("no tools here"), std::string::npos)
+      << refusal.error().message;
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
-// Reads length-prefixed byte strings on stdin, writes "count, ids" for each: what tokenizer_oracle.py compares.
+// Reads length-prefixed byte strings on stdin, writes "count, ids" for each: what
+// tokenizer_oracle.py compares.
 //   tokenizer_driver MODEL plain|parse      encode with a model's tokenizer
 //   tokenizer_driver split NAME             split with a named rule; writes "count, piece lengths"
 #include <cstdio>
@@ -30,7 +31,8 @@ int split(const char* name) {
   if (!rule) return std::fprintf(stderr, "%s\n", rule.error().message.c_str()), 1;
   for (std::string text; read_string(text);) {
     std::vector<int32_t> lengths;
-    for (const auto piece : rule->split(text)) lengths.push_back(static_cast<int32_t>(piece.size()));
+    for (const auto piece : rule->split(text))
+      lengths.push_back(static_cast<int32_t>(piece.size()));
     write_numbers(lengths);
   }
   return 0;
@@ -45,7 +47,8 @@ int main(int argc, char** argv) {
   if (!file) return std::fprintf(stderr, "%s\n", file.error().message.c_str()), 1;
   const auto tokenizer = Tokenizer::from_metadata((*file)->metadata());
   if (!tokenizer) return std::fprintf(stderr, "%s\n", tokenizer.error().message.c_str()), 1;
-  const EncodeOptions options{.add_special = false, .parse_special = std::strcmp(argv[2], "parse") == 0};
+  const EncodeOptions options{.add_special = false,
+                              .parse_special = std::strcmp(argv[2], "parse") == 0};
   for (std::string text; read_string(text);) write_numbers((*tokenizer)->encode(text, options));
   return 0;
 }

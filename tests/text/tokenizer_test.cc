@@ -22,7 +22,8 @@ Metadata byte_level() {
     const char c = static_cast<char>(b);
     tokens.push_back(byte_level_of({&c, 1}));
   }
-  for (const char* t : {"he", "ll", "hell", "hello", "\xc4\xa0w", "<think>"}) tokens.emplace_back(t);  // U+0120 is the space
+  for (const char* t : {"he", "ll", "hell", "hello", "\xc4\xa0w", "<think>"})
+    tokens.emplace_back(t);  // U+0120 is the space
   std::vector<int32_t> types(tokens.size(), 1);
   types[0] = types[1] = 3;
   types.back() = 4;
@@ -30,7 +31,8 @@ Metadata byte_level() {
   m.set("tokenizer.ggml.pre", std::string("smollm"));
   m.set("tokenizer.ggml.tokens", tokens);
   m.set("tokenizer.ggml.token_type", types);
-  m.set("tokenizer.ggml.merges", std::vector<std::string>{"h e", "l l", "he ll", "hell o", "\xc4\xa0 w"});
+  m.set("tokenizer.ggml.merges",
+        std::vector<std::string>{"h e", "l l", "he ll", "hell o", "\xc4\xa0 w"});
   m.set("tokenizer.ggml.bos_token_id", uint32_t{1});
   m.set("tokenizer.ggml.eos_token_id", uint32_t{0});
   return m;
@@ -82,7 +84,8 @@ constexpr EncodeOptions kPlain{.add_special = false, .parse_special = false};
 
 TEST(ByteLevel, MergesByRankLeftmostFirst) {
   const auto t = make(byte_level());
-  EXPECT_EQ(texts(*t, t->encode("hello wo", kPlain)), (std::vector<std::string>{"hello", " w", "o"}));
+  EXPECT_EQ(texts(*t, t->encode("hello wo", kPlain)),
+            (std::vector<std::string>{"hello", " w", "o"}));
   EXPECT_EQ(texts(*t, t->encode("lll", kPlain)), (std::vector<std::string>{"ll", "l"}));
   EXPECT_EQ(texts(*t, t->encode("12", kPlain)), (std::vector<std::string>{"1", "2"}));
 }
@@ -100,7 +103,11 @@ TEST(ByteLevel, SpecialTokensAreParsedOnlyWhenAsked) {
 
 TEST(ByteLevel, BrokenUtf8BecomesReplacementCharacters) {
   const auto t = make(byte_level());
-  EXPECT_EQ(t->decode(t->encode("a\xff" "b\xe2\x82", kPlain)), "a\xef\xbf\xbd" "b\xef\xbf\xbd");
+  EXPECT_EQ(t->decode(t->encode("a\xff"
+                                "b\xe2\x82",
+                                kPlain)),
+            "a\xef\xbf\xbd"
+            "b\xef\xbf\xbd");
 }
 
 RC_GTEST_PROP(ByteLevel, DecodeOfEncodeIsTheSanitizedText, (const std::string& text)) {
@@ -125,8 +132,9 @@ TEST(SentencePiece, MergesByScoreAndFallsBackToBytes) {
   EXPECT_EQ(texts(*t, t->encode("abc", kPlain)), (std::vector<std::string>{"ab", "c"}));
   EXPECT_EQ(texts(*t, t->encode(" a", kPlain)), (std::vector<std::string>{" a"}));
   EXPECT_EQ(texts(*t, t->encode("\xc3\xa9", kPlain)), (std::vector<std::string>{"\xc3", "\xa9"}));
-  EXPECT_EQ(texts(*t, t->encode("a  b", kPlain)), (std::vector<std::string>{"a", "  ", "b"}));  // user-defined run
-  EXPECT_EQ(t->encode("a")[0], 1);  // BOS
+  EXPECT_EQ(texts(*t, t->encode("a  b", kPlain)),
+            (std::vector<std::string>{"a", "  ", "b"}));  // user-defined run
+  EXPECT_EQ(t->encode("a")[0], 1);                        // BOS
 }
 
 TEST(SentencePiece, SpacePrefixComesAndGoes) {
@@ -145,10 +153,12 @@ TEST(Detokenizer, NeverEmitsHalfACharacter) {
   Detokenizer stream(*t);
   std::string all;
   for (char c : text) {
-    const std::string piece = stream.push(t->encode(std::string(1, c), kPlain).size() == 1 && static_cast<uint8_t>(c) < 128
+    const std::string piece = stream.push(t->encode(std::string(1, c), kPlain).size() == 1 &&
+                                                  static_cast<uint8_t>(c) < 128
                                               ? t->encode(std::string(1, c), kPlain)[0]
                                               : 2 + static_cast<uint8_t>(c));
-    for (size_t at = 0; at < piece.size(); at += static_cast<size_t>(utf8_length(piece, at))) ASSERT_GT(utf8_length(piece, at), 0);
+    for (size_t at = 0; at < piece.size(); at += static_cast<size_t>(utf8_length(piece, at)))
+      ASSERT_GT(utf8_length(piece, at), 0);
     all += piece;
   }
   EXPECT_EQ(all + stream.flush(), text);
@@ -159,7 +169,8 @@ TEST(Detokenizer, NeverEmitsHalfACharacter) {
 
 TEST(Unicode, BrokenPartsAsTheStandardCountsThem) {
   EXPECT_EQ(sanitize_utf8("\xe2\x82"), kReplacement);
-  EXPECT_EQ(sanitize_utf8("\xf0\x80\x80"), std::string(kReplacement) + std::string(kReplacement) + std::string(kReplacement));
+  EXPECT_EQ(sanitize_utf8("\xf0\x80\x80"),
+            std::string(kReplacement) + std::string(kReplacement) + std::string(kReplacement));
   EXPECT_EQ(sanitize_utf8("\xed\xa0\x80").size(), 9u);  // a surrogate: three parts
   EXPECT_EQ(sanitize_utf8("\xc0\xaf").size(), 6u);      // overlong
   EXPECT_EQ(nfc("e\xcc\x81"), "\xc3\xa9");
@@ -174,9 +185,12 @@ TEST(TokenizerErrors, SayWhatIsWrong) {
   };
   EXPECT_NE(message("tokenizer.ggml.model", std::string("bert")).find("bert"), std::string::npos);
   EXPECT_NE(message("tokenizer.ggml.pre", std::string("odd")).find("odd"), std::string::npos);
-  EXPECT_NE(message("tokenizer.ggml.merges", std::vector<std::string>{"ab"}).find("merge 0"), std::string::npos);
-  EXPECT_NE(message("tokenizer.ggml.token_type", std::vector<int32_t>{1}).find("types"), std::string::npos);
-  EXPECT_NE(message("tokenizer.ggml.tokens", std::vector<std::string>{}).find("empty"), std::string::npos);
+  EXPECT_NE(message("tokenizer.ggml.merges", std::vector<std::string>{"ab"}).find("merge 0"),
+            std::string::npos);
+  EXPECT_NE(message("tokenizer.ggml.token_type", std::vector<int32_t>{1}).find("types"),
+            std::string::npos);
+  EXPECT_NE(message("tokenizer.ggml.tokens", std::vector<std::string>{}).find("empty"),
+            std::string::npos);
 }
 
 /// A tokenizer.json as Hugging Face writes them, small.
@@ -205,8 +219,14 @@ TEST(TokenizerJson, RefusesWhatItCannotDo) {
   EXPECT_NE(error("{").find("JSON"), std::string::npos);
   EXPECT_NE(error(std::string(1000, '[')).find("JSON"), std::string::npos);
   EXPECT_NE(error(R"({"model":{"type":"Unigram"}})").find("Unigram"), std::string::npos);
-  EXPECT_NE(error(R"({"model":{"type":"BPE","vocab":{"a":99999999},"merges":[]}})").find("99999999"), std::string::npos);
-  EXPECT_NE(error(R"({"model":{"type":"BPE","vocab":{"a":0},"merges":[]},"pre_tokenizer":{"type":"Odd"}})").find("Odd"), std::string::npos);
+  EXPECT_NE(
+      error(R"({"model":{"type":"BPE","vocab":{"a":99999999},"merges":[]}})").find("99999999"),
+      std::string::npos);
+  EXPECT_NE(
+      error(
+          R"({"model":{"type":"BPE","vocab":{"a":0},"merges":[]},"pre_tokenizer":{"type":"Odd"}})")
+          .find("Odd"),
+      std::string::npos);
 }
 
 }  // namespace

@@ -20,8 +20,8 @@ float fold(const float* lane) {
   return sum[0];
 }
 
-void dot_f32(const float* w, int64_t w_stride, int64_t rows, const float* x, int64_t x_stride, int64_t tokens,
-             int64_t n, float* out, int64_t out_stride) {
+void dot_f32(const float* w, int64_t w_stride, int64_t rows, const float* x, int64_t x_stride,
+             int64_t tokens, int64_t n, float* out, int64_t out_stride) {
   for (int64_t t = 0; t < tokens; ++t)
     for (int64_t r = 0; r < rows; ++r) {
       float lane[kLanes] = {};
@@ -51,7 +51,8 @@ float dot_planes_one(const PlaneRows& w, int64_t r, const Int8Rows& x, int64_t t
   return fold(lane);
 }
 
-void dot_planes(const PlaneRows& w, int64_t rows, const Int8Rows& x, int64_t tokens, float* out, int64_t out_stride) {
+void dot_planes(const PlaneRows& w, int64_t rows, const Int8Rows& x, int64_t tokens, float* out,
+                int64_t out_stride) {
   for (int64_t t = 0; t < tokens; ++t)
     for (int64_t r = 0; r < rows; ++r) out[t * out_stride + r] = dot_planes_one(w, r, x, t);
 }
@@ -60,12 +61,15 @@ void quantize_int8(const float* x, int64_t cols, int8_t* code, float* lane_scale
   const int64_t padded = padded_cols(cols);
   for (int64_t begin = 0; begin < padded; begin += kScaleGroup) {
     float biggest = 0;
-    for (int64_t i = begin; i < begin + kScaleGroup && i < cols; ++i) biggest = std::max(biggest, std::fabs(x[i]));
-    const float scale = biggest / 127.0f, inverse = biggest > kSmallestActivation ? 127.0f / biggest : 0.0f;
+    for (int64_t i = begin; i < begin + kScaleGroup && i < cols; ++i)
+      biggest = std::max(biggest, std::fabs(x[i]));
+    const float scale = biggest / 127.0f,
+                inverse = biggest > kSmallestActivation ? 127.0f / biggest : 0.0f;
     int32_t total = 0;
     for (int64_t i = begin; i < begin + kScaleGroup; ++i) {
       const float rounded = i < cols ? std::nearbyint(x[i] * inverse) : 0.0f;
-      const int32_t q = std::fabs(rounded) <= 127.0f ? static_cast<int32_t>(rounded) : 0;  // NaN and infinity: 0
+      const int32_t q =
+          std::fabs(rounded) <= 127.0f ? static_cast<int32_t>(rounded) : 0;  // NaN and infinity: 0
       code[i] = static_cast<int8_t>(q);
       total += q;
     }
@@ -105,7 +109,8 @@ void gelu_mul(float* gate, const float* up, int64_t n) {
   }
 }
 
-void weighted_sum(const float* weight, int64_t n, const float* v, int64_t stride, int64_t dim, float* out) {
+void weighted_sum(const float* weight, int64_t n, const float* v, int64_t stride, int64_t dim,
+                  float* out) {
   for (int64_t i = 0; i < n; ++i)
     for (int64_t d = 0; d < dim; ++d) out[d] = std::fma(weight[i], v[i * stride + d], out[d]);
 }
@@ -128,8 +133,16 @@ float exp_f32(float x) {
 }
 
 const Kernels& table() {
-  static const Kernels kTable{Isa::kScalar, dot_f32,  dot_planes, quantize_int8, rms_norm,
-                              softmax,      silu_mul, gelu_mul,   weighted_sum,  half_to_float_row,
+  static const Kernels kTable{Isa::kScalar,
+                              dot_f32,
+                              dot_planes,
+                              quantize_int8,
+                              rms_norm,
+                              softmax,
+                              silu_mul,
+                              gelu_mul,
+                              weighted_sum,
+                              half_to_float_row,
                               [](const Codec&) -> UnpackRow { return nullptr; }};
   return kTable;
 }

@@ -6,7 +6,8 @@
 
 #include "kernels/simd/simd.h"
 
-#define PL_AVX512 __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma"), always_inline)) inline
+#define PL_AVX512 \
+  __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma"), always_inline)) inline
 #define PL_AVX512_ENTRY __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma")))
 
 namespace planeloom::simd {
@@ -27,7 +28,8 @@ PL_AVX512 float fold(__m512 v) {
 }
 
 template <int R, int T>
-PL_AVX512 void tile(const PlaneRows& w, int64_t r0, const Int8Rows& x, int64_t t0, float* out, int64_t out_stride) {
+PL_AVX512 void tile(const PlaneRows& w, int64_t r0, const Int8Rows& x, int64_t t0, float* out,
+                    int64_t out_stride) {
   const int64_t padded = w.padded, groups = padded / kScaleGroup;
   __m512 acc[R][T];
   for (int r = 0; r < R; ++r)
@@ -46,17 +48,19 @@ PL_AVX512 void tile(const PlaneRows& w, int64_t r0, const Int8Rows& x, int64_t t
         const __m512 xs = _mm512_loadu_ps(x.lane_scale + (t0 + t) * padded / 4 + chunk * 16);
         for (int r = 0; r < R; ++r) {
           const __m512i sum = _mm512_dpbusd_epi32(_mm512_setzero_si512(), code[r], xc);
-          acc[r][t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), _mm512_mul_ps(scale[r], xs), acc[r][t]);
+          acc[r][t] =
+              _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), _mm512_mul_ps(scale[r], xs), acc[r][t]);
         }
       }
     }
   for (int64_t i = 0; i < groups; i += 16) {
-    const __mmask16 mask = groups - i >= 16 ? 0xffff : static_cast<__mmask16>((1u << (groups - i)) - 1);
+    const __mmask16 mask =
+        groups - i >= 16 ? 0xffff : static_cast<__mmask16>((1u << (groups - i)) - 1);
     for (int t = 0; t < T; ++t) {
       const __m512 sum = _mm512_maskz_loadu_ps(mask, x.sum + (t0 + t) * groups + i);
       for (int r = 0; r < R; ++r)
-        acc[r][t] = _mm512_mask3_fmadd_ps(_mm512_maskz_loadu_ps(mask, w.offset + (r0 + r) * groups + i), sum,
-                                          acc[r][t], mask);
+        acc[r][t] = _mm512_mask3_fmadd_ps(
+            _mm512_maskz_loadu_ps(mask, w.offset + (r0 + r) * groups + i), sum, acc[r][t], mask);
     }
   }
   for (int t = 0; t < T; ++t)
@@ -64,8 +68,8 @@ PL_AVX512 void tile(const PlaneRows& w, int64_t r0, const Int8Rows& x, int64_t t
 }
 
 template <int T>
-PL_AVX512_ENTRY void rows_of(const PlaneRows& w, int64_t rows, const Int8Rows& x, int64_t t, float* out,
-                             int64_t out_stride) {
+PL_AVX512_ENTRY void rows_of(const PlaneRows& w, int64_t rows, const Int8Rows& x, int64_t t,
+                             float* out, int64_t out_stride) {
   int64_t r = 0;
   for (; r + 4 <= rows; r += 4) tile<4, T>(w, r, x, t, out, out_stride);
   for (; r < rows; ++r) tile<1, T>(w, r, x, t, out, out_stride);
@@ -73,8 +77,8 @@ PL_AVX512_ENTRY void rows_of(const PlaneRows& w, int64_t rows, const Int8Rows& x
 
 }  // namespace
 
-PL_AVX512_ENTRY void dot_planes_avx512(const PlaneRows& w, int64_t rows, const Int8Rows& x, int64_t tokens, float* out,
-                                       int64_t out_stride) {
+PL_AVX512_ENTRY void dot_planes_avx512(const PlaneRows& w, int64_t rows, const Int8Rows& x,
+                                       int64_t tokens, float* out, int64_t out_stride) {
   int64_t t = 0;
   for (; t + 4 <= tokens; t += 4) rows_of<4>(w, rows, x, t, out, out_stride);
   for (; t < tokens; ++t) rows_of<1>(w, rows, x, t, out, out_stride);

@@ -1,9 +1,9 @@
-// Float operations in Highway, compiled once per ISA. A logical vector has sixteen lanes: one register on AVX-512,
-// two on AVX2 (kParts), so that the order of sums is the reference's.
+// Float operations in Highway, compiled once per ISA. A logical vector has sixteen lanes: one
+// register on AVX-512, two on AVX2 (kParts), so that the order of sums is the reference's.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/simd/float_ops.cc"
-// AVX2 and AVX3 only (the baseline pass below is empty): the scalar path is our own reference, whose multiply-adds
-// are fused, unlike Highway's.
+// AVX2 and AVX3 only (the baseline pass below is empty): the scalar path is our own reference,
+// whose multiply-adds are fused, unlike Highway's.
 #define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SSE4 | HWY_AVX3_DL)
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
@@ -45,8 +45,9 @@ HWY_INLINE V16 load_first(const float* x, int64_t n) {
   for (int p = 0; p < kParts; ++p) {
     const int64_t left = n - p * kWidth;
     v.part[p] = left <= 0 ? hn::Zero(d)
-                          : hn::MaskedLoad(hn::FirstN(d, static_cast<size_t>(left < kWidth ? left : kWidth)), d,
-                                           x + p * kWidth);
+                          : hn::MaskedLoad(
+                                hn::FirstN(d, static_cast<size_t>(left < kWidth ? left : kWidth)),
+                                d, x + p * kWidth);
   }
   return v;
 }
@@ -78,8 +79,8 @@ HWY_INLINE float fold(V16 v) {
 }
 
 template <int R, int T>
-HWY_INLINE void dot_tile(const float* HWY_RESTRICT w, int64_t w_stride, const float* HWY_RESTRICT x, int64_t x_stride,
-                         int64_t n, float* out, int64_t out_stride) {
+HWY_INLINE void dot_tile(const float* HWY_RESTRICT w, int64_t w_stride, const float* HWY_RESTRICT x,
+                         int64_t x_stride, int64_t n, float* out, int64_t out_stride) {
   V16 acc[R][T];
   for (int r = 0; r < R; ++r)
     for (int t = 0; t < T; ++t) acc[r][t] = zero16();
@@ -102,23 +103,26 @@ HWY_INLINE void dot_tile(const float* HWY_RESTRICT w, int64_t w_stride, const fl
     for (int r = 0; r < R; ++r) out[t * out_stride + r] = fold(acc[r][t]);
 }
 
-// 16 accumulators leave room for the operands in 32 registers (AVX-512); AVX2 has 16 registers of half the width.
+// 16 accumulators leave room for the operands in 32 registers (AVX-512); AVX2 has 16 registers of
+// half the width.
 constexpr int kTileRows = kParts == 1 ? 4 : 2, kTileTokens = kParts == 1 ? 4 : 2;
 
 template <int T>
-void dot_rows(const float* w, int64_t w_stride, int64_t rows, const float* x, int64_t x_stride, int64_t n, float* out,
-              int64_t out_stride) {
+void dot_rows(const float* w, int64_t w_stride, int64_t rows, const float* x, int64_t x_stride,
+              int64_t n, float* out, int64_t out_stride) {
   int64_t r = 0;
   for (; r + kTileRows <= rows; r += kTileRows)
     dot_tile<kTileRows, T>(w + r * w_stride, w_stride, x, x_stride, n, out + r, out_stride);
-  for (; r < rows; ++r) dot_tile<1, T>(w + r * w_stride, w_stride, x, x_stride, n, out + r, out_stride);
+  for (; r < rows; ++r)
+    dot_tile<1, T>(w + r * w_stride, w_stride, x, x_stride, n, out + r, out_stride);
 }
 
-void dot_f32(const float* w, int64_t w_stride, int64_t rows, const float* x, int64_t x_stride, int64_t tokens,
-             int64_t n, float* out, int64_t out_stride) {
+void dot_f32(const float* w, int64_t w_stride, int64_t rows, const float* x, int64_t x_stride,
+             int64_t tokens, int64_t n, float* out, int64_t out_stride) {
   int64_t t = 0;
   for (; t + kTileTokens <= tokens; t += kTileTokens)
-    dot_rows<kTileTokens>(w, w_stride, rows, x + t * x_stride, x_stride, n, out + t * out_stride, out_stride);
+    dot_rows<kTileTokens>(w, w_stride, rows, x + t * x_stride, x_stride, n, out + t * out_stride,
+                          out_stride);
   for (; t < tokens; ++t)
     dot_rows<1>(w, w_stride, rows, x + t * x_stride, x_stride, n, out + t * out_stride, out_stride);
 }
@@ -129,7 +133,8 @@ HWY_INLINE V exp_v(V x) {
   const auto keep = hn::Or(hn::Ge(x, hn::Set(d, kMin)), hn::IsNaN(x));
   const auto clamped = hn::Min(hn::Max(x, hn::Set(d, kMin)), hn::Set(d, kMax));
   const auto n = hn::Round(hn::Mul(clamped, hn::Set(d, kLog2E)));
-  const auto r = hn::NegMulAdd(n, hn::Set(d, kLn2Low), hn::NegMulAdd(n, hn::Set(d, kLn2High), clamped));
+  const auto r =
+      hn::NegMulAdd(n, hn::Set(d, kLn2Low), hn::NegMulAdd(n, hn::Set(d, kLn2High), clamped));
   auto p = hn::MulAdd(r, hn::Set(d, kC7), hn::Set(d, kC6));
   p = hn::MulAdd(r, p, hn::Set(d, kC5));
   p = hn::MulAdd(r, p, hn::Set(d, kC4));
@@ -167,7 +172,8 @@ template <class F>
 HWY_INLINE void gated(float* gate, const float* up, int64_t n, F f) {
   int64_t i = 0;
   for (; i + kLanes <= n; i += kLanes) store16(f(load16(gate + i), load16(up + i)), gate + i);
-  if (i < n) store_first(f(load_first(gate + i, n - i), load_first(up + i, n - i)), gate + i, n - i);
+  if (i < n)
+    store_first(f(load_first(gate + i, n - i), load_first(up + i, n - i)), gate + i, n - i);
 }
 
 void silu_mul(float* gate, const float* up, int64_t n) { gated(gate, up, n, silu16); }
@@ -184,7 +190,8 @@ void rms_norm(const float* x, const float* gain, float eps, int64_t n, float* ou
     const V16 v = load_first(x + i, n - i);
     fma16(acc, v, v);
   }
-  const float scale = 1.0f / hn::GetLane(hn::Sqrt(hn::Set(d, fold(acc) / static_cast<float>(n) + eps)));
+  const float scale =
+      1.0f / hn::GetLane(hn::Sqrt(hn::Set(d, fold(acc) / static_cast<float>(n) + eps)));
   for (i = 0; i < n; ++i) out[i] = x[i] * scale * gain[i];
 }
 
@@ -203,16 +210,19 @@ void softmax(float* x, int64_t n) {
   if (i < n) {
     HWY_ALIGN float tail[kLanes] = {};
     V16 v = load_first(x + i, n - i);
-    for (int p = 0; p < kParts; ++p) hn::Store(exp_v(hn::Sub(v.part[p], top)), d, tail + p * kWidth);
+    for (int p = 0; p < kParts; ++p)
+      hn::Store(exp_v(hn::Sub(v.part[p], top)), d, tail + p * kWidth);
     for (int64_t j = n - i; j < kLanes; ++j) tail[j] = 0.0f;
-    for (int p = 0; p < kParts; ++p) acc.part[p] = hn::Add(acc.part[p], hn::Load(d, tail + p * kWidth));
+    for (int p = 0; p < kParts; ++p)
+      acc.part[p] = hn::Add(acc.part[p], hn::Load(d, tail + p * kWidth));
     for (int64_t j = 0; j < n - i; ++j) x[i + j] = tail[j];
   }
   const float inverse = 1.0f / fold(acc);
   for (i = 0; i < n; ++i) x[i] *= inverse;
 }
 
-void weighted_sum(const float* weight, int64_t n, const float* v, int64_t stride, int64_t dim, float* out) {
+void weighted_sum(const float* weight, int64_t n, const float* v, int64_t stride, int64_t dim,
+                  float* out) {
   int64_t c = 0;
   for (; c + 4 * kLanes <= dim; c += 4 * kLanes) {  // 64 outputs stay in registers over all n
     V16 acc[4];
@@ -221,8 +231,8 @@ void weighted_sum(const float* weight, int64_t n, const float* v, int64_t stride
       const auto s = hn::Set(d, weight[i]);
       for (int k = 0; k < 4; ++k)
         for (int p = 0; p < kParts; ++p)
-          acc[k].part[p] =
-              hn::MulAdd(s, hn::LoadU(d, v + i * stride + c + k * kLanes + p * kWidth), acc[k].part[p]);
+          acc[k].part[p] = hn::MulAdd(s, hn::LoadU(d, v + i * stride + c + k * kLanes + p * kWidth),
+                                      acc[k].part[p]);
     }
     for (int k = 0; k < 4; ++k) store16(acc[k], out + c + k * kLanes);
   }
@@ -231,7 +241,8 @@ void weighted_sum(const float* weight, int64_t n, const float* v, int64_t stride
     V16 acc = load_first(out + c, left);
     for (int64_t i = 0; i < n; ++i) {
       const V16 row = load_first(v + i * stride + c, left);
-      for (int p = 0; p < kParts; ++p) acc.part[p] = hn::MulAdd(hn::Set(d, weight[i]), row.part[p], acc.part[p]);
+      for (int p = 0; p < kParts; ++p)
+        acc.part[p] = hn::MulAdd(hn::Set(d, weight[i]), row.part[p], acc.part[p]);
     }
     store_first(acc, out + c, left);
   }
@@ -241,17 +252,20 @@ void half_to_float(const uint16_t* in, int64_t n, float* out) {
   const hn::Rebind<hwy::float16_t, D> dh;
   int64_t i = 0;
   for (; i + kWidth <= n; i += kWidth)
-    hn::StoreU(hn::PromoteTo(d, hn::LoadU(dh, reinterpret_cast<const hwy::float16_t*>(in + i))), d, out + i);
+    hn::StoreU(hn::PromoteTo(d, hn::LoadU(dh, reinterpret_cast<const hwy::float16_t*>(in + i))), d,
+               out + i);
   if (i < n) {
     HWY_ALIGN uint16_t tail[kLanes] = {};
     HWY_ALIGN float wide[kLanes];
     for (int64_t j = 0; j < n - i; ++j) tail[j] = in[i + j];
-    hn::Store(hn::PromoteTo(d, hn::Load(dh, reinterpret_cast<const hwy::float16_t*>(tail))), d, wide);
+    hn::Store(hn::PromoteTo(d, hn::Load(dh, reinterpret_cast<const hwy::float16_t*>(tail))), d,
+              wide);
     for (int64_t j = 0; j < n - i; ++j) out[i + j] = wide[j];
   }
 }
 
-/// 16 columns: the largest magnitude is exact in any order, the rest is elementwise, the code sums are integers.
+/// 16 columns: the largest magnitude is exact in any order, the rest is elementwise, the code sums
+/// are integers.
 void quantize_int8(const float* x, int64_t cols, int8_t* code, float* lane_scale, float* sum) {
   static_assert(kScaleGroup == kLanes);
   const int64_t padded = padded_cols(cols);
@@ -262,7 +276,8 @@ void quantize_int8(const float* x, int64_t cols, int8_t* code, float* lane_scale
     auto top = hn::Zero(d);
     for (int p = 0; p < kParts; ++p) top = hn::Max(top, hn::Abs(v.part[p]));
     const float biggest = hn::GetLane(hn::MaxOfLanes(d, top));
-    const float scale = biggest / 127.0f, inverse = biggest > kSmallestActivation ? 127.0f / biggest : 0.0f;
+    const float scale = biggest / 127.0f,
+                inverse = biggest > kSmallestActivation ? 127.0f / biggest : 0.0f;
     auto total = hn::Zero(di);
     for (int p = 0; p < kParts; ++p) {
       const auto rounded = hn::Round(hn::Mul(v.part[p], hn::Set(d, inverse)));
@@ -286,17 +301,17 @@ namespace planeloom::simd {
 
 const Kernels& avx2_table() {
   namespace n = N_AVX2;
-  static const Kernels kTable{Isa::kAvx2,  n::dot_f32,  dot_planes_avx2, n::quantize_int8, n::rms_norm,
-                              n::softmax,  n::silu_mul, n::gelu_mul,     n::weighted_sum,  n::half_to_float,
-                              find_unpack_avx2};
+  static const Kernels kTable{Isa::kAvx2,      n::dot_f32,       dot_planes_avx2, n::quantize_int8,
+                              n::rms_norm,     n::softmax,       n::silu_mul,     n::gelu_mul,
+                              n::weighted_sum, n::half_to_float, find_unpack_avx2};
   return kTable;
 }
 
 const Kernels& avx512_table() {
   namespace n = N_AVX3;
-  static const Kernels kTable{Isa::kAvx512, n::dot_f32,  dot_planes_avx512, n::quantize_int8, n::rms_norm,
-                              n::softmax,   n::silu_mul, n::gelu_mul,       n::weighted_sum,  n::half_to_float,
-                              find_unpack_avx2};
+  static const Kernels kTable{
+      Isa::kAvx512, n::dot_f32,  dot_planes_avx512, n::quantize_int8, n::rms_norm,     n::softmax,
+      n::silu_mul,  n::gelu_mul, n::weighted_sum,   n::half_to_float, find_unpack_avx2};
   return kTable;
 }
 

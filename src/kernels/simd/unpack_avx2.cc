@@ -1,5 +1,6 @@
-// Rows of the commonest formats to integer planes with AVX2 and F16C. Layouts: codecs/gguf_legacy.cc,
-// codecs/gguf_kquants.cc, codecs/planes.h; those are the definition, these must give their bits.
+// Rows of the commonest formats to integer planes with AVX2 and F16C. Layouts:
+// codecs/gguf_legacy.cc, codecs/gguf_kquants.cc, codecs/planes.h; those are the definition, these
+// must give their bits.
 #include <immintrin.h>
 
 #include <cstring>
@@ -20,8 +21,12 @@ PL_AVX2 float half_at(const uint8_t* p) {
 
 PL_AVX2 void store2(float* p, float value) { p[0] = p[1] = value; }
 
-PL_AVX2 void store32(uint8_t* p, __m256i v) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), v); }
-PL_AVX2 __m256i load32(const uint8_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
+PL_AVX2 void store32(uint8_t* p, __m256i v) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), v);
+}
+PL_AVX2 __m256i load32(const uint8_t* p) {
+  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+}
 
 /// 16 bytes of nibbles -> 32 codes, the low nibbles first.
 PL_AVX2 __m256i nibbles(const uint8_t* q) {
@@ -32,11 +37,13 @@ PL_AVX2 __m256i nibbles(const uint8_t* q) {
 
 /// Bit c of a 32-bit word -> byte c, `value` where it is set.
 PL_AVX2 __m256i spread_bits(uint32_t word, char value) {
-  const __m256i bytes = _mm256_shuffle_epi8(
-      _mm256_set1_epi32(static_cast<int>(word)),
-      _mm256_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3));
+  const __m256i bytes =
+      _mm256_shuffle_epi8(_mm256_set1_epi32(static_cast<int>(word)),
+                          _mm256_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2,
+                                           2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3));
   const __m256i bit = _mm256_set1_epi64x(static_cast<int64_t>(0x8040201008040201ull));
-  return _mm256_and_si256(_mm256_cmpeq_epi8(_mm256_and_si256(bytes, bit), bit), _mm256_set1_epi8(value));
+  return _mm256_and_si256(_mm256_cmpeq_epi8(_mm256_and_si256(bytes, bit), bit),
+                          _mm256_set1_epi8(value));
 }
 
 PL_AVX2 uint32_t word_at(const uint8_t* p) {
@@ -60,11 +67,13 @@ const uint8_t* row_codes(const PackedMatrix& w, int64_t row, int64_t bytes) {
   return reinterpret_cast<const uint8_t*>(w.codes.data()) + row * bytes;
 }
 
-/// Formats of 32 columns. block(b, code) returns nothing but writes 32 codes, one scale and one offset.
+/// Formats of 32 columns. block(b, code) returns nothing but writes 32 codes, one scale and one
+/// offset.
 template <int kBytes, class Block>
 PL_AVX2 void blocks32(const PackedMatrix& w, int64_t row, PlaneRow out, Block block) {
   const uint8_t* b = row_codes(w, row, w.cols / 32 * kBytes);
-  for (int64_t i = 0; i < w.cols / 32; ++i, b += kBytes) block(b, out.code + 32 * i, out.scale + 2 * i, out.offset + 2 * i);
+  for (int64_t i = 0; i < w.cols / 32; ++i, b += kBytes)
+    block(b, out.code + 32 * i, out.scale + 2 * i, out.offset + 2 * i);
   clear_padding(w.cols, 1, out);
 }
 
@@ -116,11 +125,18 @@ PL_AVX2_ENTRY void unpack32(const PackedMatrix& w, int64_t row, PlaneRow out) {
 PL_AVX2 void six_bit_pairs(const uint8_t* b, float* scale, float* offset) {
   const float d = half_at(b), dmin = half_at(b + 2);
   const uint32_t w0 = word_at(b + 4), w1 = word_at(b + 8), w2 = word_at(b + 12);
-  const uint64_t s = (w0 & 0x3f3f3f3full) | (uint64_t((w2 & 0x0f0f0f0f) | ((w0 >> 2) & 0x30303030)) << 32);
-  const uint64_t m = (w1 & 0x3f3f3f3full) | (uint64_t(((w2 >> 4) & 0x0f0f0f0f) | ((w1 >> 2) & 0x30303030)) << 32);
-  const __m256i twice = _mm256_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3), next = _mm256_setr_epi32(4, 4, 5, 5, 6, 6, 7, 7);
-  const __m256 sf = _mm256_mul_ps(_mm256_set1_ps(d), _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_cvtsi64_si128(static_cast<int64_t>(s)))));
-  const __m256 mf = _mm256_mul_ps(_mm256_set1_ps(dmin), _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_cvtsi64_si128(static_cast<int64_t>(m)))));
+  const uint64_t s =
+      (w0 & 0x3f3f3f3full) | (uint64_t((w2 & 0x0f0f0f0f) | ((w0 >> 2) & 0x30303030)) << 32);
+  const uint64_t m =
+      (w1 & 0x3f3f3f3full) | (uint64_t(((w2 >> 4) & 0x0f0f0f0f) | ((w1 >> 2) & 0x30303030)) << 32);
+  const __m256i twice = _mm256_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3),
+                next = _mm256_setr_epi32(4, 4, 5, 5, 6, 6, 7, 7);
+  const __m256 sf = _mm256_mul_ps(
+      _mm256_set1_ps(d),
+      _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_cvtsi64_si128(static_cast<int64_t>(s)))));
+  const __m256 mf = _mm256_mul_ps(
+      _mm256_set1_ps(dmin),
+      _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_cvtsi64_si128(static_cast<int64_t>(m)))));
   const __m256 minus = _mm256_xor_ps(mf, _mm256_set1_ps(-0.0f));
   _mm256_storeu_ps(scale, _mm256_permutevar8x32_ps(sf, twice));
   _mm256_storeu_ps(scale + 8, _mm256_permutevar8x32_ps(sf, next));
@@ -153,11 +169,15 @@ PL_AVX2_ENTRY void q6_k(const PackedMatrix& w, int64_t row, PlaneRow out) {
       _mm256_storeu_ps(out.offset + 16 * i + 8 * h, _mm256_mul_ps(s, _mm256_set1_ps(-32.0f)));
     }
     for (int n = 0; n < 2; ++n) {
-      const __m256i a = load32(b + 64 * n), c = load32(b + 64 * n + 32), crumbs = load32(b + 128 + 32 * n);
+      const __m256i a = load32(b + 64 * n), c = load32(b + 64 * n + 32),
+                    crumbs = load32(b + 128 + 32 * n);
       uint8_t* code = out.code + 256 * i + 128 * n;
-      store32(code, _mm256_or_si256(_mm256_and_si256(a, low), _mm256_and_si256(_mm256_slli_epi16(crumbs, 4), high)));
-      store32(code + 32, _mm256_or_si256(_mm256_and_si256(c, low), _mm256_and_si256(_mm256_slli_epi16(crumbs, 2), high)));
-      store32(code + 64, _mm256_or_si256(_mm256_and_si256(_mm256_srli_epi16(a, 4), low), _mm256_and_si256(crumbs, high)));
+      store32(code, _mm256_or_si256(_mm256_and_si256(a, low),
+                                    _mm256_and_si256(_mm256_slli_epi16(crumbs, 4), high)));
+      store32(code + 32, _mm256_or_si256(_mm256_and_si256(c, low),
+                                         _mm256_and_si256(_mm256_slli_epi16(crumbs, 2), high)));
+      store32(code + 64, _mm256_or_si256(_mm256_and_si256(_mm256_srli_epi16(a, 4), low),
+                                         _mm256_and_si256(crumbs, high)));
       store32(code + 96, _mm256_or_si256(_mm256_and_si256(_mm256_srli_epi16(c, 4), low),
                                          _mm256_and_si256(_mm256_srli_epi16(crumbs, 2), high)));
     }
@@ -167,7 +187,8 @@ PL_AVX2_ENTRY void q6_k(const PackedMatrix& w, int64_t row, PlaneRow out) {
 PL_AVX2_ENTRY void bitplane(const PackedMatrix& w, int64_t row, PlaneRow out) {
   const CodecLayout layout = w.codec->layout();
   const int k = layout.planes, per_group = layout.group / kScaleGroup;
-  const int64_t padded = padded_cols(w.cols), scales = padded / kScaleGroup, groups = w.cols / layout.group;
+  const int64_t padded = padded_cols(w.cols), scales = padded / kScaleGroup,
+                groups = w.cols / layout.group;
   const uint8_t* block = row_codes(w, row, w.cols / 8 * k);
   for (int64_t c = 0; c < w.cols; c += 64, block += 8 * k) {
     const bool whole = c + 64 <= w.cols;
@@ -195,14 +216,22 @@ UnpackRow find_unpack_avx2(const Codec& codec) {
   if (layout.kind == CodecLayout::Kind::kBitplane) return bitplane;
   if (layout.kind != CodecLayout::Kind::kGguf) return nullptr;
   switch (layout.type) {
-    case DType::kQ4_0: return unpack32<18, Q4_0>;
-    case DType::kQ4_1: return unpack32<20, Q4_1>;
-    case DType::kQ5_0: return unpack32<22, Q5_0>;
-    case DType::kQ5_1: return unpack32<24, Q5_1>;
-    case DType::kQ8_0: return unpack32<34, Q8_0>;
-    case DType::kQ4_K: return q4_k;
-    case DType::kQ6_K: return q6_k;
-    default: return nullptr;
+    case DType::kQ4_0:
+      return unpack32<18, Q4_0>;
+    case DType::kQ4_1:
+      return unpack32<20, Q4_1>;
+    case DType::kQ5_0:
+      return unpack32<22, Q5_0>;
+    case DType::kQ5_1:
+      return unpack32<24, Q5_1>;
+    case DType::kQ8_0:
+      return unpack32<34, Q8_0>;
+    case DType::kQ4_K:
+      return q4_k;
+    case DType::kQ6_K:
+      return q6_k;
+    default:
+      return nullptr;
   }
 }
 

@@ -10,8 +10,25 @@
 namespace planeloom::jinja {
 
 enum class Op : uint8_t {
-  kNoOp, kAdd, kSub, kMul, kDiv, kFloorDiv, kMod, kPow, kNegate, kPlus, kNot,
-  kEq, kNe, kLt, kLe, kGt, kGe, kIn, kNotIn,
+  kNoOp,
+  kAdd,
+  kSub,
+  kMul,
+  kDiv,
+  kFloorDiv,
+  kMod,
+  kPow,
+  kNegate,
+  kPlus,
+  kNot,
+  kEq,
+  kNe,
+  kLt,
+  kLe,
+  kGt,
+  kGe,
+  kIn,
+  kNotIn,
 };
 
 /// A variable: `hops` functions outwards, then a slot.
@@ -24,10 +41,14 @@ struct Expr;
 using ExprPtr = std::unique_ptr<Expr>;
 
 enum class ExprKind : uint8_t {
-  kConst,        // value
-  kName,         // name, slot
+  kConst,         // value
+  kName,          // name, slot
   kNamespaceRef,  // name.attribute as an assignment target
-  kTuple, kList, kConcat, kAnd, kOr,  // items
+  kTuple,
+  kList,
+  kConcat,
+  kAnd,
+  kOr,           // items
   kDict,         // items: key, value, key, value, ...
   kUnary,        // op, items[0]
   kBinary,       // op, items[0..1]
@@ -112,7 +133,8 @@ enum class StmtKind : uint8_t {
   kMacro,        // macro; body
   kCallBlock,    // exprs[0] is a call (null for a generation block); macro; body
   kFilterBlock,  // exprs[0] is a filter; body
-  kBreak, kContinue,
+  kBreak,
+  kContinue,
 };
 
 struct Stmt {

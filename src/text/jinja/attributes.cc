@@ -67,15 +67,19 @@ Value plain_attribute(Runtime& rt, const Value& v, std::string_view name) {
         if (name == "start" || name == "stop" || name == "step")
           return Value(name == "start" ? r.start : name == "stop" ? r.stop : r.step);
       }
-      if (v.is(Kind::kCycler) && name == "current") return v.as<Cycler>().items[v.as<Cycler>().position];
+      if (v.is(Kind::kCycler) && name == "current")
+        return v.as<Cycler>().items[v.as<Cycler>().position];
       if (v.is(Kind::kCycler) && name == "items") return rt.tuple(v.as<Cycler>().items);
       if (const MethodEntry* m = find_container_method(v, name)) return bind(rt, v, *m);
       return Value::missing();
     case Kind::kBool:
     case Kind::kInt:
-    case Kind::kFloat: return number_attribute(rt, v, name);
-    case Kind::kLoop: return v.as<Loop>().attribute(rt, v, name);
-    case Kind::kMacro: return macro_attribute(rt, v.as<Macro>(), name);
+    case Kind::kFloat:
+      return number_attribute(rt, v, name);
+    case Kind::kLoop:
+      return v.as<Loop>().attribute(rt, v, name);
+    case Kind::kMacro:
+      return macro_attribute(rt, v.as<Macro>(), name);
     case Kind::kNamespace: {
       const Value* found = v.as<Namespace>().attributes->find(rt, name);
       return found ? *found : Value::missing();
@@ -83,18 +87,21 @@ Value plain_attribute(Runtime& rt, const Value& v, std::string_view name) {
     case Kind::kJoiner:
       if (name == "sep") return rt.string(v.as<Joiner>().separator);
       return name == "used" ? Value(v.as<Joiner>().used) : Value::missing();
-    default: return Value::missing();
+    default:
+      return Value::missing();
   }
 }
-
 
 /// Attributes that Python objects have and the sandbox hides.
 bool hidden(const Value& v, std::string_view name) {
   static constexpr std::array<std::string_view, 16> kEverywhere = {
-      "__class__", "__doc__", "__init__", "__new__", "__repr__", "__str__", "__eq__", "__hash__",
-      "__dir__", "__getattribute__", "__setattr__", "__delattr__", "__reduce__", "__sizeof__", "__format__", "__ne__"};
+      "__class__",  "__doc__",          "__init__",    "__new__",
+      "__repr__",   "__str__",          "__eq__",      "__hash__",
+      "__dir__",    "__getattribute__", "__setattr__", "__delattr__",
+      "__reduce__", "__sizeof__",       "__format__",  "__ne__"};
   if (changes_value(v, name)) return true;
-  return std::find(kEverywhere.begin(), kEverywhere.end(), name) != kEverywhere.end() && !v.is(Kind::kNamespace);
+  return std::find(kEverywhere.begin(), kEverywhere.end(), name) != kEverywhere.end() &&
+         !v.is(Kind::kNamespace);
 }
 
 Value no_attribute(Runtime& rt, const Value& v, std::string_view name) {
@@ -106,7 +113,8 @@ Value safe_attribute(Runtime& rt, const Value& v, std::string_view name) {
   Value found = plain_attribute(rt, v, name);
   const bool is_hidden = found.is_missing() ? hidden(v, name) : !name.empty() && name[0] == '_';
   if (!is_hidden) return found;
-  return rt.undefined(fmt::format("access to attribute '{}' of '{}' object is unsafe", name, type_name(v)));
+  return rt.undefined(
+      fmt::format("access to attribute '{}' of '{}' object is unsafe", name, type_name(v)));
 }
 
 /// obj[key]; kMissing for TypeError and LookupError.
@@ -141,7 +149,8 @@ Value plain_item(Runtime& rt, const Value& v, const Value& key) {
       const int64_t i = position(r.size());
       return i < 0 ? Value::missing() : Value(r.start + i * r.step);
     }
-    default: return Value::missing();
+    default:
+      return Value::missing();
   }
 }
 
@@ -199,7 +208,8 @@ Value slice(Runtime& rt, const Value& v, const Value& start, const Value& stop, 
   if (v.is(Kind::kString)) {
     const String& s = v.as<String>();
     rt.step_bytes(s.text.size());
-    if (b.step == 1) return rt.string(std::string(codes(s, b.start, std::max(b.start, b.stop))), s.markup);
+    if (b.step == 1)
+      return rt.string(std::string(codes(s, b.start, std::max(b.start, b.stop))), s.markup);
     std::vector<std::string_view> characters;
     rt.reserve(s.text.size() * sizeof(characters[0]));
     for (size_t at = 0; at < s.text.size();) {
@@ -209,7 +219,8 @@ Value slice(Runtime& rt, const Value& v, const Value& start, const Value& stop, 
     }
     std::string out;
     const int64_t count = Range(b.start, b.stop, b.step).size();
-    for (int64_t n = 0; n < count; ++n) out += characters[static_cast<size_t>(b.start + n * b.step)];
+    for (int64_t n = 0; n < count; ++n)
+      out += characters[static_cast<size_t>(b.start + n * b.step)];
     rt.release(s.text.size() * sizeof(characters[0]));
     return rt.string(std::move(out), s.markup);
   }
@@ -217,12 +228,13 @@ Value slice(Runtime& rt, const Value& v, const Value& start, const Value& stop, 
     const Range& r = v.as<Range>();
     // Products stay small: a range has at most kMaxRange items, and steps are clamped by the count.
     const int64_t limit = size + 1, step_by = std::clamp(b.step, -limit, limit);
-    return Value(Kind::kRange, rt.make<Range>(0, -1, r.start + b.start * r.step, r.start + b.stop * r.step,
-                                              r.step * step_by));
+    return Value(Kind::kRange, rt.make<Range>(0, -1, r.start + b.start * r.step,
+                                              r.start + b.stop * r.step, r.step * step_by));
   }
   Items out(rt);
   const int64_t count = Range(b.start, b.stop, b.step).size();
-  for (int64_t n = 0; n < count; ++n) out.push(v.items()[static_cast<size_t>(b.start + n * b.step)]);
+  for (int64_t n = 0; n < count; ++n)
+    out.push(v.items()[static_cast<size_t>(b.start + n * b.step)]);
   return v.is(Kind::kList) ? rt.list(out.take()) : rt.tuple(out.take());
 }
 

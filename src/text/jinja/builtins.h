@@ -31,8 +31,8 @@ const MethodEntry* find_container_method(const Value& v, std::string_view name);
 bool changes_value(const Value& v, std::string_view name);
 
 /// str.replace; a negative limit replaces all.
-std::string replace_text(Runtime& rt, std::string_view text, std::string_view old, std::string_view with,
-                         int64_t limit);
+std::string replace_text(Runtime& rt, std::string_view text, std::string_view old,
+                         std::string_view with, int64_t limit);
 
 /// json.dumps with Python's defaults, as transformers' tojson calls it.
 struct JsonStyle {

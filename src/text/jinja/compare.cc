@@ -70,7 +70,8 @@ bool equal(Runtime& rt, const Value& a, const Value& b) {
   if (a.kind() != b.kind()) return false;
   switch (a.kind()) {
     case Kind::kUndefined:
-    case Kind::kNone: return true;
+    case Kind::kNone:
+      return true;
     case Kind::kString:
       rt.step_bytes(std::min(a.text().size(), b.text().size()));
       return a.text() == b.text();
@@ -78,15 +79,19 @@ bool equal(Runtime& rt, const Value& a, const Value& b) {
     case Kind::kTuple: {
       const auto& x = a.items();
       const auto& y = b.items();
-      return x.size() == y.size() && std::equal(x.begin(), x.end(), y.begin(), [&](auto& p, auto& q) {
-               return same(p, q) || equal(rt, p, q);
-             });
+      return x.size() == y.size() &&
+             std::equal(x.begin(), x.end(), y.begin(),
+                        [&](auto& p, auto& q) { return same(p, q) || equal(rt, p, q); });
     }
-    case Kind::kDict: return equal_dicts(rt, a.as<Dict>(), b.as<Dict>());
-    case Kind::kRange: return equal_ranges(a.as<Range>(), b.as<Range>());
+    case Kind::kDict:
+      return equal_dicts(rt, a.as<Dict>(), b.as<Dict>());
+    case Kind::kRange:
+      return equal_ranges(a.as<Range>(), b.as<Range>());
     case Kind::kMethod:
-      return a.as<Method>().body == b.as<Method>().body && same(a.as<Method>().self, b.as<Method>().self);
-    case Kind::kFunction: return a.as<Function>().body == b.as<Function>().body;
+      return a.as<Method>().body == b.as<Method>().body &&
+             same(a.as<Method>().self, b.as<Method>().self);
+    case Kind::kFunction:
+      return a.as<Function>().body == b.as<Function>().body;
     case Kind::kView: {
       const View& x = a.as<View>();
       const View& y = b.as<View>();
@@ -96,7 +101,8 @@ bool equal(Runtime& rt, const Value& a, const Value& b) {
              std::all_of(x.dict->entries.begin(), x.dict->entries.end(),
                          [&](auto& entry) { return y.dict->find(rt, entry.first) != nullptr; });
     }
-    default: return a.object() == b.object();
+    default:
+      return a.object() == b.object();
   }
 }
 
@@ -107,7 +113,10 @@ bool compare(Runtime& rt, Op op, const Value& a, const Value& b) {
   if (op == Op::kNe) return !equal(rt, a, b);
   rt.step();
   const auto ordered = [op](int sign) {
-    return op == Op::kLt ? sign < 0 : op == Op::kLe ? sign <= 0 : op == Op::kGt ? sign > 0 : sign >= 0;
+    return op == Op::kLt   ? sign < 0
+           : op == Op::kLe ? sign <= 0
+           : op == Op::kGt ? sign > 0
+                           : sign >= 0;
   };
   if (a.is(Kind::kUndefined)) raise_undefined(a);
   if (b.is(Kind::kUndefined)) raise_undefined(b);
@@ -136,10 +145,12 @@ size_t hash(Runtime& rt, const Value& v) {
       rt.step_bytes(v.text().size());
       return std::hash<std::string>{}(v.text());
     case Kind::kBool:
-    case Kind::kInt: return std::hash<int64_t>{}(v.integer());
+    case Kind::kInt:
+      return std::hash<int64_t>{}(v.integer());
     case Kind::kFloat: {
       const double d = v.real();  // equal to an int: hashes as that int
-      if (d >= -0x1p63 && d < 0x1p63 && d == std::trunc(d)) return std::hash<int64_t>{}(static_cast<int64_t>(d));
+      if (d >= -0x1p63 && d < 0x1p63 && d == std::trunc(d))
+        return std::hash<int64_t>{}(static_cast<int64_t>(d));
       return std::hash<double>{}(d);
     }
     case Kind::kTuple: {
@@ -148,20 +159,27 @@ size_t hash(Runtime& rt, const Value& v) {
       return h;
     }
     case Kind::kList:
-    case Kind::kDict: raise(Fault::kType, "unhashable type: '{}'", type_name(v));
+    case Kind::kDict:
+      raise(Fault::kType, "unhashable type: '{}'", type_name(v));
     case Kind::kView: {
-      if (v.as<View>().which != View::kValues) raise(Fault::kType, "unhashable type: '{}'", type_name(v));
+      if (v.as<View>().which != View::kValues)
+        raise(Fault::kType, "unhashable type: '{}'", type_name(v));
       return std::hash<const void*>{}(v.object().get());
     }
     case Kind::kRange: {
       const Range& r = v.as<Range>();
       return std::hash<int64_t>{}(r.size()) ^ (r.size() ? std::hash<int64_t>{}(r.start) * 31 : 0);
     }
-    case Kind::kNone: return 0x4e6f6e65;
-    case Kind::kUndefined: return 0x556e6465;
-    case Kind::kMethod: return std::hash<const void*>{}(v.as<Method>().name);
-    case Kind::kFunction: return std::hash<const void*>{}(v.as<Function>().name);
-    default: return std::hash<const void*>{}(v.object().get());
+    case Kind::kNone:
+      return 0x4e6f6e65;
+    case Kind::kUndefined:
+      return 0x556e6465;
+    case Kind::kMethod:
+      return std::hash<const void*>{}(v.as<Method>().name);
+    case Kind::kFunction:
+      return std::hash<const void*>{}(v.as<Function>().name);
+    default:
+      return std::hash<const void*>{}(v.object().get());
   }
 }
 
@@ -173,12 +191,15 @@ bool contains(Runtime& rt, const Value& container, const Value& item) {
   switch (container.kind()) {
     case Kind::kString:
       if (!item.is(Kind::kString))
-        raise(Fault::kType, "'in <string>' requires a string on its left, not '{}'", type_name(item));
+        raise(Fault::kType, "'in <string>' requires a string on its left, not '{}'",
+              type_name(item));
       rt.step_bytes(container.text().size());
       return container.text().find(item.text()) != std::string::npos;
     case Kind::kList:
-    case Kind::kTuple: return among(container.items());
-    case Kind::kDict: return container.as<Dict>().find(rt, item) != nullptr;
+    case Kind::kTuple:
+      return among(container.items());
+    case Kind::kDict:
+      return container.as<Dict>().find(rt, item) != nullptr;
     case Kind::kView: {
       const View& view = container.as<View>();
       if (view.which == View::kKeys) return view.dict->find(rt, item) != nullptr;
@@ -192,7 +213,8 @@ bool contains(Runtime& rt, const Value& container, const Value& item) {
     case Kind::kRange:
       if (item.is_int()) return range_contains(container.as<Range>(), item.integer());
       break;
-    default: break;
+    default:
+      break;
   }
   if (!iterable(container)) raise(Fault::kType, "'{}' is not iterable", type_name(container));
   const Ref<Iterator> it = iterate(rt, container);
@@ -245,7 +267,8 @@ void Dict::set(Runtime& rt, const Value& key, Value value) {
     entries[static_cast<size_t>(i)].second = std::move(value);
     return;
   }
-  if (entries.size() >= std::numeric_limits<uint32_t>::max() - 1) raise(Fault::kLimit, "dict too large");
+  if (entries.size() >= std::numeric_limits<uint32_t>::max() - 1)
+    raise(Fault::kLimit, "dict too large");
   rt.pay(*this, 2 * sizeof(Value) + sizeof(size_t) + 4 * sizeof(uint32_t));
   entries.emplace_back(key, std::move(value));
   hashes.push_back(h);

@@ -1,4 +1,5 @@
-// The methods of list, tuple, dict, range, cycler and the dict function; and what the sandbox hides.
+// The methods of list, tuple, dict, range, cycler and the dict function; and what the sandbox
+// hides.
 #include <algorithm>
 #include <array>
 
@@ -50,7 +51,8 @@ Value index(Runtime& rt, const Value& self, Args& args) {
   const int64_t to = std::min(size, clamp(a.has(2) ? need_int(a[2], "stop") : size));
   int64_t at = 0, found = -1;
   for_each(rt, self, [&](const Value& item) {
-    if (found < 0 && at >= from && at < to && (same(item, a[0]) || equal(rt, item, a[0]))) found = at;
+    if (found < 0 && at >= from && at < to && (same(item, a[0]) || equal(rt, item, a[0])))
+      found = at;
     ++at;
   });
   if (found < 0) raise(Fault::kValue, "the value is not in the {}", type_name(self));
@@ -71,8 +73,12 @@ Value cycler_reset(Runtime&, const Value& self, Args& args) {
   return Value();
 }
 
-constexpr MethodEntry kDict[] = {{"get", get}, {"items", view<View::kItems>}, {"keys", view<View::kKeys>},
-                                 {"values", view<View::kValues>}, {"copy", copy}, {"fromkeys", fromkeys}};
+constexpr MethodEntry kDict[] = {{"get", get},
+                                 {"items", view<View::kItems>},
+                                 {"keys", view<View::kKeys>},
+                                 {"values", view<View::kValues>},
+                                 {"copy", copy},
+                                 {"fromkeys", fromkeys}};
 constexpr MethodEntry kList[] = {{"copy", copy}, {"count", count}, {"index", index}};
 constexpr MethodEntry kTuple[] = {{"count", count}, {"index", index}};
 constexpr MethodEntry kCycler[] = {{"next", cycler_next}, {"reset", cycler_reset}};
@@ -80,7 +86,8 @@ constexpr MethodEntry kDictFunction[] = {{"fromkeys", fromkeys}};
 
 template <size_t N>
 const MethodEntry* among(const MethodEntry (&entries)[N], std::string_view name) {
-  const auto it = std::find_if(entries, entries + N, [&](const MethodEntry& m) { return name == m.name; });
+  const auto it =
+      std::find_if(entries, entries + N, [&](const MethodEntry& m) { return name == m.name; });
   return it == entries + N ? nullptr : it;
 }
 
@@ -88,21 +95,28 @@ const MethodEntry* among(const MethodEntry (&entries)[N], std::string_view name)
 
 const MethodEntry* find_container_method(const Value& v, std::string_view name) {
   switch (v.kind()) {
-    case Kind::kDict: return among(kDict, name);
-    case Kind::kList: return among(kList, name);
+    case Kind::kDict:
+      return among(kDict, name);
+    case Kind::kList:
+      return among(kList, name);
     case Kind::kTuple:
-    case Kind::kRange: return among(kTuple, name);
-    case Kind::kCycler: return among(kCycler, name);
+    case Kind::kRange:
+      return among(kTuple, name);
+    case Kind::kCycler:
+      return among(kCycler, name);
     case Kind::kFunction:
-      return v.as<Function>().name == std::string_view("dict") ? among(kDictFunction, name) : nullptr;
-    default: return nullptr;
+      return v.as<Function>().name == std::string_view("dict") ? among(kDictFunction, name)
+                                                               : nullptr;
+    default:
+      return nullptr;
   }
 }
 
 bool changes_value(const Value& v, std::string_view name) {
-  static constexpr std::array<std::string_view, 5> kOfDict = {"clear", "pop", "popitem", "setdefault", "update"};
-  static constexpr std::array<std::string_view, 8> kOfList = {"append", "clear", "pop", "reverse",
-                                                              "insert", "sort", "extend", "remove"};
+  static constexpr std::array<std::string_view, 5> kOfDict = {"clear", "pop", "popitem",
+                                                              "setdefault", "update"};
+  static constexpr std::array<std::string_view, 8> kOfList = {
+      "append", "clear", "pop", "reverse", "insert", "sort", "extend", "remove"};
   if (v.is(Kind::kDict)) return std::find(kOfDict.begin(), kOfDict.end(), name) != kOfDict.end();
   return v.is(Kind::kList) && std::find(kOfList.begin(), kOfList.end(), name) != kOfList.end();
 }

@@ -20,26 +20,35 @@ Value Interpreter::eval(const Expr& e) {
 
 Value Interpreter::eval_kind(const Expr& e) {
   switch (e.kind) {
-    case ExprKind::kConst: return e.value;
+    case ExprKind::kConst:
+      return e.value;
     case ExprKind::kName:
-    case ExprKind::kNamespaceRef: return name(e);
+    case ExprKind::kNamespaceRef:
+      return name(e);
     case ExprKind::kTuple:
-    case ExprKind::kList: return sequence(e);
-    case ExprKind::kDict: return dict(e);
+    case ExprKind::kList:
+      return sequence(e);
+    case ExprKind::kDict:
+      return dict(e);
     case ExprKind::kAnd:
-    case ExprKind::kOr: return logical(e);
-    case ExprKind::kConcat: return concat(e);
-    case ExprKind::kUnary: return unary(rt_, e.op, eval(*e.items[0]));
+    case ExprKind::kOr:
+      return logical(e);
+    case ExprKind::kConcat:
+      return concat(e);
+    case ExprKind::kUnary:
+      return unary(rt_, e.op, eval(*e.items[0]));
     case ExprKind::kBinary: {
       const Value left = eval(*e.items[0]);
       return binary(rt_, e.op, left, eval(*e.items[1]));
     }
-    case ExprKind::kCompare: return comparison(e);
+    case ExprKind::kCompare:
+      return comparison(e);
     case ExprKind::kConditional:
       if (truthy(rt_, eval(*e.items[0]))) return eval(*e.items[1]);
       if (e.items[2]) return eval(*e.items[2]);
       return rt_.undefined("the inline if-expression was false and has no else");
-    case ExprKind::kAttribute: return get_attribute(rt_, eval(*e.items[0]), e.name);
+    case ExprKind::kAttribute:
+      return get_attribute(rt_, eval(*e.items[0]), e.name);
     case ExprKind::kItem: {
       const Value container = eval(*e.items[0]);
       return get_item(rt_, container, eval(*e.items[1]));
@@ -51,9 +60,12 @@ Value Interpreter::eval_kind(const Expr& e) {
         if (e.items[i + 1]) parts[i] = eval(*e.items[i + 1]);
       return slice(rt_, container, parts[0], parts[1], parts[2]);
     }
-    case ExprKind::kCall: return call_expression(e, nullptr);
-    case ExprKind::kFilter: return filter(e, nullptr);
-    case ExprKind::kTest: return test(e);
+    case ExprKind::kCall:
+      return call_expression(e, nullptr);
+    case ExprKind::kFilter:
+      return filter(e, nullptr);
+    case ExprKind::kTest:
+      return test(e);
   }
   return Value();
 }
@@ -117,9 +129,10 @@ Value Interpreter::concat(const Expr& e) {
 Value Interpreter::filter(const Expr& e, const Value* subject) {
   const Filter f = find_filter(e.name);
   if (!f) raise(Fault::kTemplate, "no filter named '{}'", e.name);
-  const Value input = e.items[0] ? (e.items[0]->kind == ExprKind::kFilter && subject ? filter(*e.items[0], subject)
-                                                                                      : eval(*e.items[0]))
-                                 : *subject;
+  const Value input =
+      e.items[0] ? (e.items[0]->kind == ExprKind::kFilter && subject ? filter(*e.items[0], subject)
+                                                                     : eval(*e.items[0]))
+                 : *subject;
   Args args = arguments(*e.arguments);
   return f(rt_, input, args);
 }
@@ -141,7 +154,8 @@ Args Interpreter::arguments(const Arguments& a) {
   for (const auto& [key, e] : a.keywords) args.keywords.emplace_back(key, eval(*e));
   if (!a.spread_keywords) return args;
   const Value mapping = eval(*a.spread_keywords);
-  if (!mapping.is(Kind::kDict)) raise(Fault::kType, "argument after ** must be a mapping, not {}", type_name(mapping));
+  if (!mapping.is(Kind::kDict))
+    raise(Fault::kType, "argument after ** must be a mapping, not {}", type_name(mapping));
   for (const auto& [key, value] : mapping.as<Dict>().entries) {
     rt_.step(args.keywords.size() + 1);
     const std::string& name = need_string(key, "a keyword");
@@ -165,9 +179,12 @@ Value Interpreter::call_expression(const Expr& e, const Value* caller) {
 
 Value Interpreter::call(const Value& callee, Args& args) {
   switch (callee.kind()) {
-    case Kind::kUndefined: raise_undefined(callee);
-    case Kind::kMacro: return call_macro(callee.as<Macro>(), args);
-    case Kind::kFunction: return callee.as<Function>().body(rt_, args);
+    case Kind::kUndefined:
+      raise_undefined(callee);
+    case Kind::kMacro:
+      return call_macro(callee.as<Macro>(), args);
+    case Kind::kFunction:
+      return callee.as<Function>().body(rt_, args);
     case Kind::kMethod: {
       const Method& m = callee.as<Method>();
       return m.body(rt_, m.self, args);
@@ -183,16 +200,20 @@ Value Interpreter::call(const Value& callee, Args& args) {
       Joiner& j = callee.as<Joiner>();
       return rt_.string(std::exchange(j.used, true) ? j.separator : "");
     }
-    default: raise(Fault::kType, "'{}' object is not callable", type_name(callee));
+    default:
+      raise(Fault::kType, "'{}' object is not callable", type_name(callee));
   }
 }
 
 /// jinja2's Macro.__call__: positional arguments, then keywords, then what the body asks for.
 void Interpreter::bind_parameters(const Macro& m, Args& args, Activation& locals) {
   const auto& parameters = m.info->parameters;
-  const auto set = [&](int slot, Value v) { locals.values[static_cast<size_t>(slot)] = std::move(v); };
+  const auto set = [&](int slot, Value v) {
+    locals.values[static_cast<size_t>(slot)] = std::move(v);
+  };
   const auto pop = [&](std::string_view name) {
-    const auto it = std::find_if(args.keywords.begin(), args.keywords.end(), [&](auto& k) { return k.first == name; });
+    const auto it = std::find_if(args.keywords.begin(), args.keywords.end(),
+                                 [&](auto& k) { return k.first == name; });
     if (it == args.keywords.end()) return Value::missing();
     Value v = std::move(it->second);
     args.keywords.erase(it);
@@ -216,13 +237,16 @@ void Interpreter::bind_parameters(const Macro& m, Args& args, Activation& locals
     for (auto& [key, value] : args.keywords) rest->set(rt_, rt_.string(key), value);
     set(m.info->kwargs, Value(Kind::kDict, rest));
   } else if (!args.keywords.empty()) {
-    raise(Fault::kType, "macro '{}' takes no keyword argument '{}'", m.info->name, args.keywords[0].first);
+    raise(Fault::kType, "macro '{}' takes no keyword argument '{}'", m.info->name,
+          args.keywords[0].first);
   }
-  std::vector<Value> extra(args.positional.begin() + static_cast<long>(given), args.positional.end());
+  std::vector<Value> extra(args.positional.begin() + static_cast<long>(given),
+                           args.positional.end());
   if (m.info->varargs >= 0)
     set(m.info->varargs, rt_.tuple(std::move(extra)));
   else if (!extra.empty())
-    raise(Fault::kType, "macro '{}' takes not more than {} argument(s)", m.info->name, parameters.size());
+    raise(Fault::kType, "macro '{}' takes not more than {} argument(s)", m.info->name,
+          parameters.size());
 }
 
 }  // namespace planeloom::jinja

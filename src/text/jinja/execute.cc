@@ -67,7 +67,8 @@ std::string Interpreter::run(const Program& program) {
 }
 
 Ref<Activation> Interpreter::activate(const FunctionInfo& info, Activation* outer) {
-  auto a = rt_.make<Activation>(static_cast<size_t>(info.slots) * sizeof(Value), -1, info.slots, outer);
+  auto a =
+      rt_.make<Activation>(static_cast<size_t>(info.slots) * sizeof(Value), -1, info.slots, outer);
   if (info.captured) rt_.keep(a);
   return a;
 }
@@ -102,23 +103,35 @@ Interpreter::Flow Interpreter::statement(const Stmt& s) {
   const Nesting nesting(rt_);
   rt_.step();
   switch (s.kind) {
-    case StmtKind::kOutput: output(s); break;
+    case StmtKind::kOutput:
+      output(s);
+      break;
     case StmtKind::kIf:
       for (size_t i = 0; i < s.exprs.size(); ++i)
         if (truthy(rt_, eval(*s.exprs[i]))) return block(s.blocks[i]);
       return block(s.otherwise);
-    case StmtKind::kFor: return loop(s);
+    case StmtKind::kFor:
+      return loop(s);
     case StmtKind::kSet:
       check_namespaces(*s.targets[0]);
       assign(*s.targets[0], eval(*s.exprs[0]));
       break;
-    case StmtKind::kSetBlock: return set_block(s);
-    case StmtKind::kFilterBlock: return filter_block(s);
-    case StmtKind::kWith: return with(s);
-    case StmtKind::kMacro: define_macro(s); break;
-    case StmtKind::kCallBlock: call_block(s); break;
-    case StmtKind::kBreak: return Flow::kBreak;
-    case StmtKind::kContinue: return Flow::kContinue;
+    case StmtKind::kSetBlock:
+      return set_block(s);
+    case StmtKind::kFilterBlock:
+      return filter_block(s);
+    case StmtKind::kWith:
+      return with(s);
+    case StmtKind::kMacro:
+      define_macro(s);
+      break;
+    case StmtKind::kCallBlock:
+      call_block(s);
+      break;
+    case StmtKind::kBreak:
+      return Flow::kBreak;
+    case StmtKind::kContinue:
+      return Flow::kContinue;
   }
   return Flow::kNormal;
 }
@@ -141,8 +154,10 @@ void Interpreter::assign(const Expr& target, const Value& value) {
     variable(target.slot) = value;
   } else if (target.kind == ExprKind::kNamespaceRef) {
     const Value space = variable(target.slot);
-    if (!space.is(Kind::kNamespace)) raise(Fault::kTemplate, "cannot assign attribute on non-namespace object");
-    if (target.attribute[0] == '_') raise(Fault::kSecurity, "a namespace stores no '{}'", target.attribute);
+    if (!space.is(Kind::kNamespace))
+      raise(Fault::kTemplate, "cannot assign attribute on non-namespace object");
+    if (target.attribute[0] == '_')
+      raise(Fault::kSecurity, "a namespace stores no '{}'", target.attribute);
     space.as<Namespace>().attributes->set(rt_, rt_.string(target.attribute), value);
   } else {
     std::vector<Value> parts = to_vector(rt_, value);
@@ -159,7 +174,8 @@ Interpreter::Flow Interpreter::loop(const Stmt& s) {
   return Flow::kNormal;
 }
 
-Value Interpreter::recursive_loop(const Stmt& s, Activation* outer, const Value& items, int64_t depth) {
+Value Interpreter::recursive_loop(const Stmt& s, Activation* outer, const Value& items,
+                                  int64_t depth) {
   const Nesting nesting(rt_);
   const Ref<Activation> locals = activate(s.loop->loop_function, outer);
   const Swapped<Activation*> here(locals_, locals.get());
@@ -167,14 +183,16 @@ Value Interpreter::recursive_loop(const Stmt& s, Activation* outer, const Value&
 }
 
 /// `recursion` is missing for an ordinary loop.
-Interpreter::Flow Interpreter::iterate_loop(const Stmt& s, const Value& given, const Value& recursion, int64_t depth) {
+Interpreter::Flow Interpreter::iterate_loop(const Stmt& s, const Value& given,
+                                            const Value& recursion, int64_t depth) {
   const ForInfo& info = *s.loop;
   Activation* const outer = recursion.is_missing() ? locals_ : locals_->outer;
   Value items = given;
   if (info.test) {
     Ref<Activation> test_locals = activate(info.test_function, outer);
     if (!iterable(items)) raise(Fault::kType, "'{}' object is not iterable", type_name(items));
-    items = Value(Kind::kIterator, rt_.make<FilteredLoop>(0, items.depth(), *this, s, items, std::move(test_locals)));
+    items = Value(Kind::kIterator, rt_.make<FilteredLoop>(0, items.depth(), *this, s, items,
+                                                          std::move(test_locals)));
   }
   Ref<Iterator> source = iterate(rt_, items);
   Ref<Loop> state;
@@ -184,7 +202,9 @@ Interpreter::Flow Interpreter::iterate_loop(const Stmt& s, const Value& given, c
     state->source = std::move(source);
     state->depth0 = depth;
     if (!recursion.is_missing())
-      state->recurse = [this, &s, outer](const Value& inner, int64_t d) { return recursive_loop(s, outer, inner, d); };
+      state->recurse = [this, &s, outer](const Value& inner, int64_t d) {
+        return recursive_loop(s, outer, inner, d);
+      };
     variable({0, info.loop_slot}) = Value(Kind::kLoop, state);
   }
   bool completed = false;  // one body ran to its end: without that, the else runs
@@ -234,7 +254,8 @@ Interpreter::Flow Interpreter::with(const Stmt& s) {
 }
 
 void Interpreter::define_macro(const Stmt& s) {
-  variable({0, s.slot}) = Value(Kind::kMacro, rt_.make<Macro>(0, 0, s.macro.get(), &s.body, locals_));
+  variable({0, s.slot}) =
+      Value(Kind::kMacro, rt_.make<Macro>(0, 0, s.macro.get(), &s.body, locals_));
 }
 
 void Interpreter::call_block(const Stmt& s) {
@@ -254,8 +275,9 @@ Value Interpreter::call_macro(const Macro& m, Args& args) {
     for (const Parameter& p : m.info->parameters) {
       Value& v = variable({0, p.slot});
       if (!v.is_missing()) continue;
-      Value fallback = p.fallback ? eval(*p.fallback)
-                                  : rt_.undefined(fmt::format("parameter '{}' was not provided", p.name));
+      Value fallback = p.fallback
+                           ? eval(*p.fallback)
+                           : rt_.undefined(fmt::format("parameter '{}' was not provided", p.name));
       variable({0, p.slot}) = std::move(fallback);
     }
     block(*m.body);

@@ -35,9 +35,11 @@ std::string character(const Value& v) {
 /// The printf half.
 class Percent {
  public:
-  Percent(Runtime& rt, const String& text, const Value& value) : rt_(rt), text_(text.text), markup_(text.markup), value_(value) {
+  Percent(Runtime& rt, const String& text, const Value& value)
+      : rt_(rt), text_(text.text), markup_(text.markup), value_(value) {
     if (value.is(Kind::kTuple)) arguments_ = &value.items();
-    mapping_ = value.is(Kind::kDict) || value.is(Kind::kList) || value.is(Kind::kRange) || value.is(Kind::kUndefined);
+    mapping_ = value.is(Kind::kDict) || value.is(Kind::kList) || value.is(Kind::kRange) ||
+               value.is(Kind::kUndefined);
   }
 
   std::string run() {
@@ -48,7 +50,8 @@ class Percent {
       at_ = percent;
       if (at_ < text_.size()) out << field();
     }
-    if (!mapping_ && used_ < count()) raise(Fault::kType, "not all arguments converted during string formatting");
+    if (!mapping_ && used_ < count())
+      raise(Fault::kType, "not all arguments converted during string formatting");
     return out.take();
   }
 
@@ -89,12 +92,18 @@ class Percent {
     bool left = false, zero = false;
     for (;; ++at_) {
       const char c = peek();
-      if (c == '-') left = true;
-      else if (c == '0') zero = true;
-      else if (c == '#') style.alternate = true;
-      else if (c == '+') style.sign = '+';
-      else if (c == ' ') style.sign = style.sign == '+' ? '+' : ' ';
-      else break;
+      if (c == '-')
+        left = true;
+      else if (c == '0')
+        zero = true;
+      else if (c == '#')
+        style.alternate = true;
+      else if (c == '+')
+        style.sign = '+';
+      else if (c == ' ')
+        style.sign = style.sign == '+' ? '+' : ' ';
+      else
+        break;
     }
     style.width = number();
     if (style.width < 0) left = true, style.width = -style.width;
@@ -115,39 +124,55 @@ class Percent {
       case 'r':
       case 'a': {
         text = style.type == 's' ? str(rt_, v) : repr_of(rt_, v, style.type == 'a');
-        if (markup_ && !(style.type == 's' && v.is(Kind::kString) && v.as<String>().markup)) text = escape_html(text);
+        if (markup_ && !(style.type == 's' && v.is(Kind::kString) && v.as<String>().markup))
+          text = escape_html(text);
         if (style.precision >= 0) text = cut(text, style.precision);
         return padded(rt_, text, style, '>');
       }
-      case 'c': return padded(rt_, character(v), style, '>');
-      default: break;
+      case 'c':
+        return padded(rt_, character(v), style, '>');
+      default:
+        break;
     }
     if (zero) style.align = '=', style.fill = "0";
     if (v.is(Kind::kUndefined)) raise_undefined(v);
-    if (!v.is_number()) raise(Fault::kType, "%{} format: a number is required, not {}", style.type, type_name(v));
+    if (!v.is_number())
+      raise(Fault::kType, "%{} format: a number is required, not {}", style.type, type_name(v));
     switch (style.type) {
       case 'd':
       case 'i':
-      case 'u': style.alternate = false; return integer(v, style);
+      case 'u':
+        style.alternate = false;
+        return integer(v, style);
       case 'o':
       case 'x':
       case 'X':
-        if (!v.is_int()) raise(Fault::kType, "%{} format: an integer is required, not float", style.type);
+        if (!v.is_int())
+          raise(Fault::kType, "%{} format: an integer is required, not float", style.type);
         return integer(v, style);
-      case 'e': case 'E': case 'f': case 'F': case 'g': case 'G':
-        return number_field(rt_, std::signbit(v.real()), "", float_digits(std::fabs(v.real()), style), style);
-      default: raise(Fault::kValue, "unsupported format character '{}'", style.type);
+      case 'e':
+      case 'E':
+      case 'f':
+      case 'F':
+      case 'g':
+      case 'G':
+        return number_field(rt_, std::signbit(v.real()), "",
+                            float_digits(std::fabs(v.real()), style), style);
+      default:
+        raise(Fault::kValue, "unsupported format character '{}'", style.type);
     }
   }
 
   std::string integer(const Value& v, const FieldStyle& style) {
     int64_t n = v.integer();
     if (!v.is_int()) {
-      if (!(std::fabs(v.real()) < 0x1p63)) raise(Fault::kOverflow, "cannot convert {} to an integer", float_repr(v.real()));
+      if (!(std::fabs(v.real()) < 0x1p63))
+        raise(Fault::kOverflow, "cannot convert {} to an integer", float_repr(v.real()));
       n = static_cast<int64_t>(v.real());
     }
     std::string prefix, digits = int_digits(n, style, &prefix);
-    if (style.precision > kMaxFieldPrecision) raise(Fault::kLimit, "a precision of {}", style.precision);
+    if (style.precision > kMaxFieldPrecision)
+      raise(Fault::kLimit, "a precision of {}", style.precision);
     if (style.precision > static_cast<int64_t>(digits.size()))
       digits.insert(0, static_cast<size_t>(style.precision) - digits.size(), '0');
     return number_field(rt_, n < 0, prefix, digits, style);
@@ -207,13 +232,15 @@ class Braces {
     if (open > 0) raise(Fault::kValue, "expected '}}' before end of string");
     const size_t end = at - 1;
     std::string_view name = text.substr(start, std::min(split, end) - start), spec;
-    if (name.find('{') != std::string_view::npos) raise(Fault::kValue, "unexpected '{{' in field name");
+    if (name.find('{') != std::string_view::npos)
+      raise(Fault::kValue, "unexpected '{{' in field name");
     char conversion = '\0';
     if (split < end && text[split] == '!') {
       if (split + 1 >= end) raise(Fault::kValue, "unmatched conversion");
       conversion = text[split + 1];
       split += 2;
-      if (split < end && text[split] != ':') raise(Fault::kValue, "expected ':' after conversion specifier");
+      if (split < end && text[split] != ':')
+        raise(Fault::kValue, "expected ':' after conversion specifier");
     }
     if (split < end) spec = text.substr(split + 1, end - split - 1);
     Value v = look_up(name);
@@ -241,7 +268,8 @@ class Braces {
         at = end;
       } else if (name[at] == '[') {
         const size_t end = name.find(']', at);
-        if (end == std::string_view::npos || end == at + 1) raise(Fault::kValue, "missing ']' or empty index in format string");
+        if (end == std::string_view::npos || end == at + 1)
+          raise(Fault::kValue, "missing ']' or empty index in format string");
         v = get_item(rt_, v, index(name.substr(at + 1, end - at - 1)));
         at = end + 1;
       } else {
@@ -254,14 +282,16 @@ class Braces {
   Value index(std::string_view text) {
     int64_t n = 0;
     const bool digits = text.find_first_not_of("0123456789") == std::string_view::npos;
-    return digits && text.size() < 18 && parse_int(text, 10, n) ? Value(n) : rt_.string(std::string(text));
+    return digits && text.size() < 18 && parse_int(text, 10, n) ? Value(n)
+                                                                : rt_.string(std::string(text));
   }
 
   Value argument(std::string_view name) {
     int64_t n = 0;
     const bool digits = name.find_first_not_of("0123456789") == std::string_view::npos;
     if (digits && !name.empty()) {
-      if (automatic_ > 0) raise(Fault::kValue, "cannot switch from automatic to manual field numbering");
+      if (automatic_ > 0)
+        raise(Fault::kValue, "cannot switch from automatic to manual field numbering");
       manual_ = true;
       if (name.size() > 9 || !parse_int(name, 10, n)) n = INT32_MAX;
     } else if (name.empty()) {
@@ -272,7 +302,8 @@ class Braces {
         if (key == name) return value;
       raise(Fault::kLookup, "no argument '{}' to format", name);
     }
-    if (static_cast<size_t>(n) >= args_.positional.size()) raise(Fault::kLookup, "no argument {} to format", n);
+    if (static_cast<size_t>(n) >= args_.positional.size())
+      raise(Fault::kLookup, "no argument {} to format", n);
     return args_.positional[static_cast<size_t>(n)];
   }
 
@@ -345,7 +376,8 @@ std::string format_float(Runtime& rt, double d, FieldStyle s) {
         digits = float_digits(magnitude, s);
         const size_t e = digits.find('e');
         size_t keep = e;
-        while (digits.find('.') != std::string::npos && keep > 0 && (digits[keep - 1] == '0')) --keep;
+        while (digits.find('.') != std::string::npos && keep > 0 && (digits[keep - 1] == '0'))
+          --keep;
         if (keep > 0 && digits[keep - 1] == '.') --keep;
         digits = digits.substr(0, keep) + digits.substr(e);
       } else {
@@ -379,10 +411,13 @@ std::string format_spec(Runtime& rt, const Value& v, std::string_view spec) {
   const FieldStyle style = parse_spec(spec);
   if (v.is_int()) return format_int(rt, v.integer(), style);
   if (v.is(Kind::kFloat)) return format_float(rt, v.real(), style);
-  if (!v.is(Kind::kString)) raise(Fault::kType, "unsupported format string passed to {}", type_name(v));
-  if ((style.type && style.type != 's') || style.align == '=' || style.sign != '-' || style.grouping || style.alternate) {
+  if (!v.is(Kind::kString))
+    raise(Fault::kType, "unsupported format string passed to {}", type_name(v));
+  if ((style.type && style.type != 's') || style.align == '=' || style.sign != '-' ||
+      style.grouping || style.alternate) {
     // A zero before the width means '=' for numbers only.
-    if (!(style.align == '=' && style.fill == "0" && spec[0] == '0')) raise(Fault::kValue, "invalid format for a string");
+    if (!(style.align == '=' && style.fill == "0" && spec[0] == '0'))
+      raise(Fault::kValue, "invalid format for a string");
   }
   FieldStyle plain = style;
   if (plain.align == '=') plain.align = '<';

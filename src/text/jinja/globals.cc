@@ -17,7 +17,8 @@ Value range(Runtime& rt, Args& args) {
     if (a.has(i)) bounds[i] = need_int(a[i], "a range bound");
   if (!a.has(1)) bounds[1] = std::exchange(bounds[0], 0);
   for (const int64_t b : bounds)
-    if (b > kMaxRangeBound || b < -kMaxRangeBound) raise(Fault::kOverflow, "range bound {} too large", b);
+    if (b > kMaxRangeBound || b < -kMaxRangeBound)
+      raise(Fault::kOverflow, "range bound {} too large", b);
   if (bounds[2] == 0) raise(Fault::kValue, "range() arg 3 must not be zero");
   const auto r = rt.make<Range>(0, -1, bounds[0], bounds[1], bounds[2]);
   if (r->size() > kMaxRange) raise(Fault::kOverflow, "range too big, above {}", kMaxRange);
@@ -34,7 +35,8 @@ Ref<Dict> build_dict(Runtime& rt, Args& args, std::string_view what) {
     } else {
       for_each(rt, source, [&](const Value& pair) {
         const std::vector<Value> parts = to_vector(rt, pair);
-        if (parts.size() != 2) raise(Fault::kValue, "a dict is built from pairs, got {} items", parts.size());
+        if (parts.size() != 2)
+          raise(Fault::kValue, "a dict is built from pairs, got {} items", parts.size());
         d->set(rt, parts[0], parts[1]);
       });
     }
@@ -63,7 +65,8 @@ Value raise_exception(Runtime& rt, Args& args) {
 /// One directive of strftime, flags allowed, a width not: it could ask for any amount of text.
 std::string time_part(const std::tm& time, const std::string& directive, int64_t microseconds) {
   if (directive.back() == 'f') return fmt::format("{:06}", microseconds);
-  if (directive.back() == 'z' || directive.back() == 'Z') return "";  // Python's naive local time has no zone
+  if (directive.back() == 'z' || directive.back() == 'Z')
+    return "";  // Python's naive local time has no zone
   char buffer[256];
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
@@ -87,10 +90,13 @@ Value strftime_now(Runtime& rt, Args& args) {
       continue;
     }
     std::string directive = "%";
-    while (++at < format.size() && std::string_view("-_0^#").find(format[at]) != std::string_view::npos)
+    while (++at < format.size() &&
+           std::string_view("-_0^#").find(format[at]) != std::string_view::npos)
       if (directive.size() < 8) directive += format[at];
     if (at == format.size()) break;
-    const bool known = std::string_view("aAbBcCdDeFgGhHIjklmMnpPrRsStTuUVwWxXyYfzZ%").find(format[at]) != std::string_view::npos;
+    const bool known =
+        std::string_view("aAbBcCdDeFgGhHIjklmMnpPrRsStTuUVwWxXyYfzZ%").find(format[at]) !=
+        std::string_view::npos;
     if (!known) raise(Fault::kValue, "unsupported time format '%{}'", format[at]);
     out << time_part(local, directive + format[at], micros);
   }
@@ -119,8 +125,13 @@ Value joiner(Runtime& rt, Args& args) {
 
 Value find_global(Runtime& rt, std::string_view name) {
   static constexpr std::pair<const char*, Function::Body> kGlobals[] = {
-      {"range", range}, {"dict", dict}, {"namespace", make_namespace}, {"raise_exception", raise_exception},
-      {"strftime_now", strftime_now}, {"cycler", cycler}, {"joiner", joiner}};
+      {"range", range},
+      {"dict", dict},
+      {"namespace", make_namespace},
+      {"raise_exception", raise_exception},
+      {"strftime_now", strftime_now},
+      {"cycler", cycler},
+      {"joiner", joiner}};
   for (const auto& [known, body] : kGlobals)
     if (name == known) return Value(Kind::kFunction, rt.make<Function>(0, -1, known, body));
   return Value::missing();

@@ -10,7 +10,8 @@ namespace planeloom::jinja {
 
 /// The variables of one running function (see scope.cc).
 struct Activation : Object {
-  Activation(int slots, Activation* o) : outer(o), values(static_cast<size_t>(slots), Value::missing()) {}
+  Activation(int slots, Activation* o)
+      : outer(o), values(static_cast<size_t>(slots), Value::missing()) {}
   void clear() override { values.clear(); }
   Activation* outer;  // kept by the runtime whenever something may outlive it
   std::vector<Value> values;

@@ -17,14 +17,29 @@ std::string json_string(std::string_view text, bool ascii) {
     const size_t start = at;
     const uint32_t c = next_code(text, at);
     switch (c) {
-      case '"': out += "\\\""; continue;
-      case '\\': out += "\\\\"; continue;
-      case '\n': out += "\\n"; continue;
-      case '\r': out += "\\r"; continue;
-      case '\t': out += "\\t"; continue;
-      case '\f': out += "\\f"; continue;
-      case '\b': out += "\\b"; continue;
-      default: break;
+      case '"':
+        out += "\\\"";
+        continue;
+      case '\\':
+        out += "\\\\";
+        continue;
+      case '\n':
+        out += "\\n";
+        continue;
+      case '\r':
+        out += "\\r";
+        continue;
+      case '\t':
+        out += "\\t";
+        continue;
+      case '\f':
+        out += "\\f";
+        continue;
+      case '\b':
+        out += "\\b";
+        continue;
+      default:
+        break;
     }
     if (c < 0x20 || (ascii && c >= 0x7f && c < 0x10000)) {
       write_unit(out, c);
@@ -44,24 +59,36 @@ std::string json_float(double d) {
 
 class JsonWriter {
  public:
-  JsonWriter(Runtime& rt, Writer& out, const JsonStyle& style) : rt_(rt), out_(out), style_(style) {}
+  JsonWriter(Runtime& rt, Writer& out, const JsonStyle& style)
+      : rt_(rt), out_(out), style_(style) {}
 
   void write(const Value& v, size_t level) {
     const Nesting nesting(rt_);
     switch (v.kind()) {
-      case Kind::kNone: out_ << "null"; return;
-      case Kind::kBool: out_ << (v.integer() ? "true" : "false"); return;
-      case Kind::kInt: out_ << std::to_string(v.integer()); return;
-      case Kind::kFloat: out_ << json_float(v.real()); return;
+      case Kind::kNone:
+        out_ << "null";
+        return;
+      case Kind::kBool:
+        out_ << (v.integer() ? "true" : "false");
+        return;
+      case Kind::kInt:
+        out_ << std::to_string(v.integer());
+        return;
+      case Kind::kFloat:
+        out_ << json_float(v.real());
+        return;
       case Kind::kString:
         rt_.step_bytes(v.text().size());
         out_ << json_string(v.text(), style_.ascii);
         return;
       case Kind::kList:
       case Kind::kTuple:
-        return container('[', ']', v.items(), level, [&](const Value& item) { write(item, level + 1); });
-      case Kind::kDict: return object(v, level);
-      default: raise(Fault::kType, "object of type {} is not JSON serializable", type_name(v));
+        return container('[', ']', v.items(), level,
+                         [&](const Value& item) { write(item, level + 1); });
+      case Kind::kDict:
+        return object(v, level);
+      default:
+        raise(Fault::kType, "object of type {} is not JSON serializable", type_name(v));
     }
   }
 
@@ -100,12 +127,20 @@ class JsonWriter {
   }
   std::string key(const Value& k) {
     switch (k.kind()) {
-      case Kind::kString: rt_.step_bytes(k.text().size()); return k.text();
-      case Kind::kNone: return "null";
-      case Kind::kBool: return k.integer() ? "true" : "false";
-      case Kind::kInt: return std::to_string(k.integer());
-      case Kind::kFloat: return json_float(k.real());
-      default: raise(Fault::kType, "JSON keys must be str, int, float, bool or None, not {}", type_name(k));
+      case Kind::kString:
+        rt_.step_bytes(k.text().size());
+        return k.text();
+      case Kind::kNone:
+        return "null";
+      case Kind::kBool:
+        return k.integer() ? "true" : "false";
+      case Kind::kInt:
+        return std::to_string(k.integer());
+      case Kind::kFloat:
+        return json_float(k.real());
+      default:
+        raise(Fault::kType, "JSON keys must be str, int, float, bool or None, not {}",
+              type_name(k));
     }
   }
 

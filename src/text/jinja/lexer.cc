@@ -44,10 +44,14 @@ class Lexer {
   }
 
  private:
-  [[noreturn]] void fail(const std::string& message) { throw Raise{Fault::kTemplate, message, line_}; }
+  [[noreturn]] void fail(const std::string& message) {
+    throw Raise{Fault::kTemplate, message, line_};
+  }
   bool here(std::string_view text) const { return source_.compare(at_, text.size(), text) == 0; }
   bool at_end() const { return at_ >= source_.size(); }
-  void emit(Tok type, std::string text = {}) { tokens_.push_back({type, line_, std::move(text), 0, 0}); }
+  void emit(Tok type, std::string text = {}) {
+    tokens_.push_back({type, line_, std::move(text), 0, 0});
+  }
   void advance(size_t n) {
     line_ += static_cast<int>(std::count(source_.begin() + static_cast<long>(at_),
                                          source_.begin() + static_cast<long>(at_ + n), '\n'));
@@ -67,7 +71,8 @@ class Lexer {
     } else if (sign != '+' && !variable) {
       const size_t newline = text.rfind('\n');
       const size_t start = newline == std::string_view::npos ? 0 : newline + 1;
-      if ((start > 0 || line_starting_) && strip(text.substr(start)).empty()) text = text.substr(0, start);
+      if ((start > 0 || line_starting_) && strip(text.substr(start)).empty())
+        text = text.substr(0, start);
     }
     if (!text.empty()) emit(Tok::kData, std::string(text));
   }
@@ -107,11 +112,13 @@ class Lexer {
     return source_.compare(at, 2, "%}") == 0 ? at + 2 : 0;
   }
 
-  /// Bytes of a closing tag at `at`, the whitespace that it swallows included; 0 when none is there.
+  /// Bytes of a closing tag at `at`, the whitespace that it swallows included; 0 when none is
+  /// there.
   size_t closing(size_t at, std::string_view mark, bool block) const {
     if (source_.compare(at, 1, "-") == 0 && source_.compare(at + 1, 2, mark) == 0)
       return 3 + spaces(at + 3);
-    if (block && source_.compare(at, 1, "+") == 0 && source_.compare(at + 1, 2, mark) == 0) return 3;
+    if (block && source_.compare(at, 1, "+") == 0 && source_.compare(at + 1, 2, mark) == 0)
+      return 3;
     if (source_.compare(at, 2, mark) != 0) return 0;
     return 2 + (block && at + 2 < source_.size() && source_[at + 2] == '\n' ? 1 : 0);
   }
@@ -123,7 +130,8 @@ class Lexer {
   }
 
   void raw_block() {
-    for (size_t tag = source_.find("{%", at_); tag != std::string_view::npos; tag = source_.find("{%", tag + 1)) {
+    for (size_t tag = source_.find("{%", at_); tag != std::string_view::npos;
+         tag = source_.find("{%", tag + 1)) {
       const char next = tag + 2 < source_.size() ? source_[tag + 2] : '\0';
       const char sign = next == '-' || next == '+' ? next : '\0';
       size_t at = tag + 2 + (sign ? 1 : 0);
@@ -162,7 +170,8 @@ class Lexer {
     if (at >= source_.size() || !ascii_digit(source_[at])) return at;
     for (;;) {
       while (at < source_.size() && ascii_digit(source_[at])) ++at;
-      if (at + 1 >= source_.size() || source_[at] != '_' || !ascii_digit(source_[at + 1])) return at;
+      if (at + 1 >= source_.size() || source_[at] != '_' || !ascii_digit(source_[at + 1]))
+        return at;
       ++at;
     }
   }
@@ -171,10 +180,12 @@ class Lexer {
     if (at_ > 0 && source_[at_ - 1] == '.') return false;
     size_t end = digits(at_);
     const size_t whole = end;
-    if (end < source_.size() && source_[end] == '.' && digits(end + 1) > end + 1) end = digits(end + 1);
+    if (end < source_.size() && source_[end] == '.' && digits(end + 1) > end + 1)
+      end = digits(end + 1);
     if (end < source_.size() && (source_[end] | 32) == 'e') {
       size_t exponent = end + 1;
-      if (exponent < source_.size() && (source_[exponent] == '+' || source_[exponent] == '-')) ++exponent;
+      if (exponent < source_.size() && (source_[exponent] == '+' || source_[exponent] == '-'))
+        ++exponent;
       if (digits(exponent) > exponent) end = digits(exponent);
     }
     if (end == whole) return false;
@@ -199,14 +210,18 @@ class Lexer {
     };
     const auto run = [&](int b) {
       for (;;) {
-        if (digit_at(end, b)) ++end;
-        else if (end < source_.size() && source_[end] == '_' && digit_at(end + 1, b)) end += 2;
-        else return;
+        if (digit_at(end, b))
+          ++end;
+        else if (end < source_.size() && source_[end] == '_' && digit_at(end + 1, b))
+          end += 2;
+        else
+          return;
       }
     };
     size_t start = at_;
-    if (source_[at_] == '0' && prefixed && (digit_at(end + 1, prefixed) ||
-        (end + 1 < source_.size() && source_[end + 1] == '_' && digit_at(end + 2, prefixed)))) {
+    if (source_[at_] == '0' && prefixed &&
+        (digit_at(end + 1, prefixed) ||
+         (end + 1 < source_.size() && source_[end + 1] == '_' && digit_at(end + 2, prefixed)))) {
       base = prefixed;
       start = ++end;
       run(base);
@@ -216,7 +231,8 @@ class Lexer {
     std::string text(source_.substr(start, end - start));
     std::erase(text, '_');
     Token token{Tok::kInteger, line_, {}, 0, 0};
-    const auto parsed = std::from_chars(text.data(), text.data() + text.size(), token.integer, base);
+    const auto parsed =
+        std::from_chars(text.data(), text.data() + text.size(), token.integer, base);
     if (parsed.ec != std::errc()) fail("the integer " + text + " does not fit 64 bits");
     tokens_.push_back(std::move(token));
     advance(end - at_);
@@ -290,8 +306,9 @@ class Lexer {
       // jinja2 writes such a character as an escape first, and the backslash before it then escapes
       // that escape's backslash.
       const uint32_t code = next_code(text, at);
-      out += code < 0x100 ? fmt::format("\\x{:02x}", code)
-             : code < 0x10000 ? fmt::format("\\u{:04x}", code) : fmt::format("\\U{:08x}", code);
+      out += code < 0x100     ? fmt::format("\\x{:02x}", code)
+             : code < 0x10000 ? fmt::format("\\u{:04x}", code)
+                              : fmt::format("\\U{:08x}", code);
     }
   }
 

@@ -62,7 +62,9 @@ int64_t Loop::count(Runtime& rt) {
   return *counted;
 }
 
-Ref<Iterator> Loop::steps(Runtime& rt, const Value& self) { return rt.make<LoopSteps>(0, self.depth(), self); }
+Ref<Iterator> Loop::steps(Runtime& rt, const Value& self) {
+  return rt.make<LoopSteps>(0, self.depth(), self);
+}
 
 Value Loop::attribute(Runtime& rt, const Value& self, std::string_view name) {
   if (name == "index") return Value(index0 + 1);
@@ -82,8 +84,10 @@ Value Loop::attribute(Runtime& rt, const Value& self, std::string_view name) {
     Value next = peek(rt);
     return next.is_missing() ? rt.undefined("there is no next item") : next;
   }
-  if (name == "cycle") return Value(Kind::kMethod, rt.make<Method>(0, self.depth(), self, "cycle", next_in_cycle));
-  if (name == "changed") return Value(Kind::kMethod, rt.make<Method>(0, self.depth(), self, "changed", has_changed));
+  if (name == "cycle")
+    return Value(Kind::kMethod, rt.make<Method>(0, self.depth(), self, "cycle", next_in_cycle));
+  if (name == "changed")
+    return Value(Kind::kMethod, rt.make<Method>(0, self.depth(), self, "changed", has_changed));
   return Value::missing();
 }
 

@@ -11,8 +11,8 @@
 namespace planeloom::jinja {
 namespace {
 
-/// ASCII digits for digits of any script, and underscores dropped where Python allows them: one between
-/// two digits. False when an underscore stands elsewhere.
+/// ASCII digits for digits of any script, and underscores dropped where Python allows them: one
+/// between two digits. False when an underscore stands elsewhere.
 bool plain_digits(std::string_view text, std::string& out, bool after_prefix) {
   bool digit_before = after_prefix;
   for (size_t at = 0; at < text.size();) {
@@ -22,7 +22,8 @@ bool plain_digits(std::string_view text, std::string& out, bool after_prefix) {
       size_t next = at;
       if (!digit_before || at >= text.size()) return false;
       const uint32_t after = next_code(text, next);
-      if (decimal_value(after) < 0 && !(after < 0x80 && std::isalnum(static_cast<int>(after)))) return false;
+      if (decimal_value(after) < 0 && !(after < 0x80 && std::isalnum(static_cast<int>(after))))
+        return false;
       digit_before = false;
       continue;
     }
@@ -96,7 +97,9 @@ int64_t round_int(int64_t n, int64_t digits) {
 
 Value round(Runtime&, const Value& v, Args& args) {
   const Bound a(args, "round", {"precision", "method"}, 0);
-  const std::string how = a.has(1) && a[1].is(Kind::kString) ? a[1].text() : a.has(1) ? "?" : "common";
+  const std::string how = a.has(1) && a[1].is(Kind::kString) ? a[1].text()
+                          : a.has(1)                         ? "?"
+                                                             : "common";
   if (how != "common" && how != "ceil" && how != "floor")
     raise(Fault::kTemplate, "method must be common, ceil or floor");
   if (!v.is_number()) raise(Fault::kType, "type {} cannot be rounded", type_name(v));
@@ -128,7 +131,8 @@ Value count(Runtime& rt, const Value& v, Args& args) {
 bool parse_int(std::string_view text, int base, int64_t& out) {
   text = strip(text);
   bool negative = false, prefixed = false;
-  if (!text.empty() && (text[0] == '-' || text[0] == '+')) negative = text[0] == '-', text.remove_prefix(1);
+  if (!text.empty() && (text[0] == '-' || text[0] == '+'))
+    negative = text[0] == '-', text.remove_prefix(1);
   if (text.size() > 1 && text[0] == '0') {
     const char letter = static_cast<char>(text[1] | 32);
     const int meant = letter == 'x' ? 16 : letter == 'o' ? 8 : letter == 'b' ? 2 : 0;

@@ -30,7 +30,8 @@ std::string float_digits(double magnitude, const FieldStyle& style) {
     return upper ? jinja::upper(text) : text;
   }
   if (style.type == 'r') return float_repr(magnitude);
-  if (style.precision > kMaxFieldPrecision) raise(Fault::kLimit, "a precision of {}", style.precision);
+  if (style.precision > kMaxFieldPrecision)
+    raise(Fault::kLimit, "a precision of {}", style.precision);
   std::string format = style.alternate ? "%#.*" : "%.*";
   format += style.type;
   const int precision = style.precision < 0 ? 6 : static_cast<int>(style.precision);
@@ -44,8 +45,12 @@ std::string float_digits(double magnitude, const FieldStyle& style) {
 }
 
 std::string int_digits(int64_t value, const FieldStyle& style, std::string* prefix) {
-  const int base = style.type == 'b' ? 2 : style.type == 'o' ? 8 : style.type == 'x' || style.type == 'X' ? 16 : 10;
-  const uint64_t magnitude = value < 0 ? 0 - static_cast<uint64_t>(value) : static_cast<uint64_t>(value);
+  const int base = style.type == 'b'                        ? 2
+                   : style.type == 'o'                      ? 8
+                   : style.type == 'x' || style.type == 'X' ? 16
+                                                            : 10;
+  const uint64_t magnitude =
+      value < 0 ? 0 - static_cast<uint64_t>(value) : static_cast<uint64_t>(value);
   char buffer[72];
   std::string digits(buffer, std::to_chars(buffer, buffer + sizeof(buffer), magnitude, base).ptr);
   if (style.type == 'X') digits = upper(digits);
@@ -64,13 +69,17 @@ std::string padded(Runtime& rt, std::string_view text, const FieldStyle& style, 
   return out.take();
 }
 
-std::string number_field(Runtime& rt, bool negative, std::string prefix, std::string digits, const FieldStyle& style) {
+std::string number_field(Runtime& rt, bool negative, std::string prefix, std::string digits,
+                         const FieldStyle& style) {
   std::string sign = negative ? "-" : style.sign == '+' ? "+" : style.sign == ' ' ? " " : "";
   sign += prefix;
-  const size_t group = style.type == 'b' || style.type == 'o' || style.type == 'x' || style.type == 'X' ? 4 : 3;
+  const size_t group =
+      style.type == 'b' || style.type == 'o' || style.type == 'x' || style.type == 'X' ? 4 : 3;
   if (style.align == '=') {
     // Zeros between sign and digits count in the groups, so they go in one by one.
-    const auto full = [&] { return style.grouping ? grouped(digits, style.grouping, group) : digits; };
+    const auto full = [&] {
+      return style.grouping ? grouped(digits, style.grouping, group) : digits;
+    };
     if (style.fill == "0" && style.grouping) {
       if (style.width > 10000) raise(Fault::kLimit, "a grouped field of width {}", style.width);
       while (static_cast<int64_t>(sign.size() + full().size()) < style.width) digits.insert(0, "0");

@@ -16,8 +16,13 @@ constexpr int64_t kMin = std::numeric_limits<int64_t>::min();
 [[noreturn]] void overflow() { raise(Fault::kLimit, "integer beyond 64 bits"); }
 
 [[noreturn]] void no_operator(Op op, const Value& a, const Value& b) {
-  const char* const symbol = op == Op::kAdd ? "+" : op == Op::kSub ? "-" : op == Op::kMul ? "*"
-                             : op == Op::kDiv ? "/" : op == Op::kFloorDiv ? "//" : op == Op::kMod ? "%" : "**";
+  const char* const symbol = op == Op::kAdd        ? "+"
+                             : op == Op::kSub      ? "-"
+                             : op == Op::kMul      ? "*"
+                             : op == Op::kDiv      ? "/"
+                             : op == Op::kFloorDiv ? "//"
+                             : op == Op::kMod      ? "%"
+                                                   : "**";
   raise(Fault::kType, "no operator '{}' between '{}' and '{}'", symbol, type_name(a), type_name(b));
 }
 
@@ -76,7 +81,8 @@ Value float_power(double a, double b) {
   if (a < 0 && std::isfinite(a) && std::isfinite(b) && b != std::floor(b))
     raise(Fault::kType, "a complex number: negative base with a fractional exponent");
   const double r = std::pow(a, b);
-  if (std::isinf(r) && std::isfinite(a) && std::isfinite(b)) raise(Fault::kOverflow, "float power too large");
+  if (std::isinf(r) && std::isfinite(a) && std::isfinite(b))
+    raise(Fault::kOverflow, "float power too large");
   return Value(r);
 }
 
@@ -94,20 +100,31 @@ Value arithmetic(Runtime& rt, Op op, const Value& a, const Value& b) {
       case Op::kMul:
         if (__builtin_mul_overflow(x, y, &r)) overflow();
         return Value(r);
-      case Op::kFloorDiv: return Value(floor_div(x, y));
-      case Op::kMod: return Value(floor_mod(x, y));
-      default: return int_power(rt, x, y);
+      case Op::kFloorDiv:
+        return Value(floor_div(x, y));
+      case Op::kMod:
+        return Value(floor_mod(x, y));
+      default:
+        return int_power(rt, x, y);
     }
   }
   const double x = a.real(), y = b.real();
   switch (op) {
-    case Op::kAdd: return Value(x + y);
-    case Op::kSub: return Value(x - y);
-    case Op::kMul: return Value(x * y);
-    case Op::kDiv: need_nonzero(y == 0); return Value(x / y);
-    case Op::kFloorDiv: return Value(float_floor_div(x, y));
-    case Op::kMod: return Value(float_mod(x, y));
-    default: return float_power(x, y);
+    case Op::kAdd:
+      return Value(x + y);
+    case Op::kSub:
+      return Value(x - y);
+    case Op::kMul:
+      return Value(x * y);
+    case Op::kDiv:
+      need_nonzero(y == 0);
+      return Value(x / y);
+    case Op::kFloorDiv:
+      return Value(float_floor_div(x, y));
+    case Op::kMod:
+      return Value(float_mod(x, y));
+    default:
+      return float_power(x, y);
   }
 }
 
@@ -149,7 +166,8 @@ struct ContainerIterator final : Iterator {
   bool next(Runtime& rt, Value& out) override {
     rt.step();
     switch (source.kind()) {
-      case Kind::kString: return next_code_point(rt, out);
+      case Kind::kString:
+        return next_code_point(rt, out);
       case Kind::kList:
       case Kind::kTuple:
         if (at >= source.items().size()) return false;
@@ -161,9 +179,12 @@ struct ContainerIterator final : Iterator {
         out = Value(r.start + static_cast<int64_t>(at++) * r.step);
         return true;
       }
-      case Kind::kDict: return next_entry(rt, source.as<Dict>(), View::kKeys, out);
-      case Kind::kView: return next_entry(rt, *source.as<View>().dict, source.as<View>().which, out);
-      default: return false;
+      case Kind::kDict:
+        return next_entry(rt, source.as<Dict>(), View::kKeys, out);
+      case Kind::kView:
+        return next_entry(rt, *source.as<View>().dict, source.as<View>().which, out);
+      default:
+        return false;
     }
   }
   bool next_code_point(Runtime& rt, Value& out) {
@@ -200,36 +221,63 @@ struct VectorIterator final : Iterator {
 
 int64_t Range::size() const {
   // In unsigned arithmetic: the bounds may be the ends of the 64-bit range.
-  const auto span = [](int64_t low, int64_t high) { return static_cast<uint64_t>(high) - static_cast<uint64_t>(low); };
-  if (step > 0) return start < stop ? static_cast<int64_t>((span(start, stop) - 1) / static_cast<uint64_t>(step) + 1) : 0;
-  return start > stop ? static_cast<int64_t>((span(stop, start) - 1) / (0 - static_cast<uint64_t>(step)) + 1) : 0;
+  const auto span = [](int64_t low, int64_t high) {
+    return static_cast<uint64_t>(high) - static_cast<uint64_t>(low);
+  };
+  if (step > 0)
+    return start < stop
+               ? static_cast<int64_t>((span(start, stop) - 1) / static_cast<uint64_t>(step) + 1)
+               : 0;
+  return start > stop
+             ? static_cast<int64_t>((span(stop, start) - 1) / (0 - static_cast<uint64_t>(step)) + 1)
+             : 0;
 }
 
 std::string_view type_name(const Value& v) {
   switch (v.kind()) {
     case Kind::kMissing:
-    case Kind::kUndefined: return "Undefined";
-    case Kind::kNone: return "NoneType";
-    case Kind::kBool: return "bool";
-    case Kind::kInt: return "int";
-    case Kind::kFloat: return "float";
-    case Kind::kString: return v.as<String>().markup ? "Markup" : "str";
-    case Kind::kList: return "list";
-    case Kind::kTuple: return "tuple";
-    case Kind::kDict: return "dict";
+    case Kind::kUndefined:
+      return "Undefined";
+    case Kind::kNone:
+      return "NoneType";
+    case Kind::kBool:
+      return "bool";
+    case Kind::kInt:
+      return "int";
+    case Kind::kFloat:
+      return "float";
+    case Kind::kString:
+      return v.as<String>().markup ? "Markup" : "str";
+    case Kind::kList:
+      return "list";
+    case Kind::kTuple:
+      return "tuple";
+    case Kind::kDict:
+      return "dict";
     case Kind::kView: {
       const auto which = v.as<View>().which;
-      return which == View::kKeys ? "dict_keys" : which == View::kValues ? "dict_values" : "dict_items";
+      return which == View::kKeys     ? "dict_keys"
+             : which == View::kValues ? "dict_values"
+                                      : "dict_items";
     }
-    case Kind::kRange: return "range";
-    case Kind::kIterator: return "generator";
-    case Kind::kNamespace: return "Namespace";
-    case Kind::kMacro: return "Macro";
-    case Kind::kLoop: return "LoopContext";
-    case Kind::kFunction: return "function";
-    case Kind::kMethod: return "builtin_function_or_method";
-    case Kind::kCycler: return "Cycler";
-    case Kind::kJoiner: return "Joiner";
+    case Kind::kRange:
+      return "range";
+    case Kind::kIterator:
+      return "generator";
+    case Kind::kNamespace:
+      return "Namespace";
+    case Kind::kMacro:
+      return "Macro";
+    case Kind::kLoop:
+      return "LoopContext";
+    case Kind::kFunction:
+      return "function";
+    case Kind::kMethod:
+      return "builtin_function_or_method";
+    case Kind::kCycler:
+      return "Cycler";
+    case Kind::kJoiner:
+      return "Joiner";
   }
   return "object";
 }
@@ -242,17 +290,23 @@ bool truthy(Runtime& rt, const Value& v) {
   switch (v.kind()) {
     case Kind::kMissing:
     case Kind::kUndefined:
-    case Kind::kNone: return false;
+    case Kind::kNone:
+      return false;
     case Kind::kBool:
-    case Kind::kInt: return v.integer() != 0;
-    case Kind::kFloat: return v.real() != 0;
-    case Kind::kString: return !v.text().empty();
+    case Kind::kInt:
+      return v.integer() != 0;
+    case Kind::kFloat:
+      return v.real() != 0;
+    case Kind::kString:
+      return !v.text().empty();
     case Kind::kList:
     case Kind::kTuple:
     case Kind::kDict:
     case Kind::kView:
-    case Kind::kRange: return length(rt, v) > 0;
-    default: return true;
+    case Kind::kRange:
+      return length(rt, v) > 0;
+    default:
+      return true;
   }
 }
 
@@ -296,22 +350,32 @@ bool has_length(const Value& v) {
     case Kind::kDict:
     case Kind::kView:
     case Kind::kLoop:
-    case Kind::kRange: return true;
-    default: return false;
+    case Kind::kRange:
+      return true;
+    default:
+      return false;
   }
 }
 
 int64_t length(Runtime& rt, const Value& v) {
   switch (v.kind()) {
-    case Kind::kUndefined: return 0;
-    case Kind::kString: return v.as<String>().chars;
+    case Kind::kUndefined:
+      return 0;
+    case Kind::kString:
+      return v.as<String>().chars;
     case Kind::kList:
-    case Kind::kTuple: return static_cast<int64_t>(v.items().size());
-    case Kind::kDict: return static_cast<int64_t>(v.as<Dict>().entries.size());
-    case Kind::kView: return static_cast<int64_t>(v.as<View>().dict->entries.size());
-    case Kind::kRange: return v.as<Range>().size();
-    case Kind::kLoop: return v.as<Loop>().count(rt);
-    default: raise(Fault::kType, "object of type '{}' has no len()", type_name(v));
+    case Kind::kTuple:
+      return static_cast<int64_t>(v.items().size());
+    case Kind::kDict:
+      return static_cast<int64_t>(v.as<Dict>().entries.size());
+    case Kind::kView:
+      return static_cast<int64_t>(v.as<View>().dict->entries.size());
+    case Kind::kRange:
+      return v.as<Range>().size();
+    case Kind::kLoop:
+      return v.as<Loop>().count(rt);
+    default:
+      raise(Fault::kType, "object of type '{}' has no len()", type_name(v));
   }
 }
 

@@ -10,7 +10,8 @@ namespace {
 constexpr int kMaxParseDepth = 300;  // three per pair of parentheses
 
 bool reserved(std::string_view name) {
-  constexpr std::array<std::string_view, 6> kNames = {"true", "false", "none", "True", "False", "None"};
+  constexpr std::array<std::string_view, 6> kNames = {"true", "false", "none",
+                                                      "True", "False", "None"};
   return std::find(kNames.begin(), kNames.end(), name) != kNames.end();
 }
 
@@ -19,8 +20,9 @@ Value string_constant(std::string text) {
 }
 
 Op comparison_op(const Token& t) {
-  constexpr std::pair<std::string_view, Op> kOps[] = {{"==", Op::kEq}, {"!=", Op::kNe}, {"<", Op::kLt},
-                                                      {"<=", Op::kLe}, {">", Op::kGt},  {">=", Op::kGe}};
+  constexpr std::pair<std::string_view, Op> kOps[] = {{"==", Op::kEq}, {"!=", Op::kNe},
+                                                      {"<", Op::kLt},  {"<=", Op::kLe},
+                                                      {">", Op::kGt},  {">=", Op::kGe}};
   if (t.type == Tok::kOperator)
     for (const auto& [text, op] : kOps)
       if (t.text == text) return op;
@@ -167,8 +169,11 @@ ExprPtr ExpressionParser::product() {
   const int line = s_.line();
   ExprPtr left = power();
   for (;;) {
-    const Op op = s_.is_op("*") ? Op::kMul : s_.is_op("/") ? Op::kDiv : s_.is_op("//") ? Op::kFloorDiv
-                  : s_.is_op("%") ? Op::kMod : Op::kNoOp;
+    const Op op = s_.is_op("*")    ? Op::kMul
+                  : s_.is_op("/")  ? Op::kDiv
+                  : s_.is_op("//") ? Op::kFloorDiv
+                  : s_.is_op("%")  ? Op::kMod
+                                   : Op::kNoOp;
     if (op == Op::kNoOp) return left;
     s_.next();
     left = binary(op, line, std::move(left), power());
@@ -203,11 +208,16 @@ ExprPtr ExpressionParser::unary(bool with_filter) {
 ExprPtr ExpressionParser::primary(bool namespace_refs) {
   const int line = s_.line();
   switch (s_.current().type) {
-    case Tok::kName: return name(namespace_refs);
-    case Tok::kString: return strings();
-    case Tok::kInteger: return constant(Value(s_.next().integer), line);
-    case Tok::kFloat: return constant(Value(s_.next().real), line);
-    default: break;
+    case Tok::kName:
+      return name(namespace_refs);
+    case Tok::kString:
+      return strings();
+    case Tok::kInteger:
+      return constant(Value(s_.next().integer), line);
+    case Tok::kFloat:
+      return constant(Value(s_.next().real), line);
+    default:
+      break;
   }
   if (s_.skip_op("(")) {
     ExprPtr e = tuple({.parenthesized = true});
@@ -276,12 +286,14 @@ ExprPtr ExpressionParser::tuple(const TupleRules& rules) {
     if (!items.empty()) s_.expect_op(",");
     if (s_.is(Tok::kVariableEnd) || s_.is(Tok::kBlockEnd) || s_.is_op(")")) break;
     if (!rules.end_name.empty() && s_.is_name(rules.end_name)) break;
-    items.push_back(rules.targets ? primary(rules.namespace_refs) : expression(rules.with_condition));
+    items.push_back(rules.targets ? primary(rules.namespace_refs)
+                                  : expression(rules.with_condition));
     if (!s_.is_op(",")) break;
     is_tuple = true;
   }
   if (!is_tuple && !items.empty()) return std::move(items[0]);
-  if (!is_tuple && !rules.parenthesized) s_.fail("expected an expression, got '" + s_.describe() + "'");
+  if (!is_tuple && !rules.parenthesized)
+    s_.fail("expected an expression, got '" + s_.describe() + "'");
   return make(ExprKind::kTuple, line, std::move(items));
 }
 
@@ -444,8 +456,8 @@ ExprPtr ExpressionParser::test(ExprPtr node) {
     e->arguments = arguments();
   } else {
     e->arguments = std::make_unique<Arguments>();
-    const bool argument = t == Tok::kName || t == Tok::kString || t == Tok::kInteger || t == Tok::kFloat ||
-                          s_.is_op("[") || s_.is_op("{");
+    const bool argument = t == Tok::kName || t == Tok::kString || t == Tok::kInteger ||
+                          t == Tok::kFloat || s_.is_op("[") || s_.is_op("{");
     if (argument && !s_.is_name("else") && !s_.is_name("or") && !s_.is_name("and")) {
       if (s_.is_name("is")) s_.fail("you cannot chain multiple tests with is");
       const ParseNesting nesting(s_, depth_, kMaxParseDepth);

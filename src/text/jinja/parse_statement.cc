@@ -30,8 +30,8 @@ class StatementParser {
     return stmt;
   }
 
-  /// Text, prints and statements up to a tag in `ends`, whose name becomes current; without ends, to
-  /// the end of the template.
+  /// Text, prints and statements up to a tag in `ends`, whose name becomes current; without ends,
+  /// to the end of the template.
   Block block(Ends ends) {
     const ParseNesting nesting(s_, depth_, kMaxStatementDepth);
     Block body;
@@ -56,13 +56,15 @@ class StatementParser {
       } else {
         flush();
         s_.expect(Tok::kBlockBegin, "begin of statement block");
-        if (std::any_of(ends.begin(), ends.end(), [&](auto end) { return s_.is_name(end); })) return body;
+        if (std::any_of(ends.begin(), ends.end(), [&](auto end) { return s_.is_name(end); }))
+          return body;
         body.push_back(statement());
         s_.expect(Tok::kBlockEnd, "end of statement block");
       }
     }
     flush();
-    if (ends.size() > 0) s_.fail("unexpected end of template, looking for '" + std::string(*ends.begin()) + "'");
+    if (ends.size() > 0)
+      s_.fail("unexpected end of template, looking for '" + std::string(*ends.begin()) + "'");
     return body;
   }
 

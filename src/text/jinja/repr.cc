@@ -55,8 +55,9 @@ std::string float_repr(double d) {
   if (std::isnan(d)) return "nan";
   if (std::isinf(d)) return d > 0 ? "inf" : "-inf";
   char buffer[40];
-  char* const end =
-      std::to_chars(buffer, buffer + sizeof(buffer) - 1, std::fabs(d), std::chars_format::scientific).ptr;
+  char* const end = std::to_chars(buffer, buffer + sizeof(buffer) - 1, std::fabs(d),
+                                  std::chars_format::scientific)
+                        .ptr;
   *end = '\0';  // to_chars leaves it out, atoi reads up to it
   const std::string_view text(buffer, static_cast<size_t>(end - buffer));
   const size_t e = text.find('e');
@@ -74,7 +75,8 @@ std::string float_repr(double d) {
   } else {
     if (count <= exponent) digits.append(static_cast<size_t>(exponent + 1 - count), '0');
     const std::string fraction = digits.substr(static_cast<size_t>(exponent + 1));
-    out += digits.substr(0, static_cast<size_t>(exponent + 1)) + "." + (fraction.empty() ? "0" : fraction);
+    out += digits.substr(0, static_cast<size_t>(exponent + 1)) + "." +
+           (fraction.empty() ? "0" : fraction);
   }
   return out;
 }
@@ -83,11 +85,21 @@ void write_repr(Runtime& rt, Writer& out, const Value& v, bool ascii_only) {
   const Nesting nesting(rt);
   switch (v.kind()) {
     case Kind::kMissing:
-    case Kind::kUndefined: out << "Undefined"; return;
-    case Kind::kNone: out << "None"; return;
-    case Kind::kBool: out << (v.integer() ? "True" : "False"); return;
-    case Kind::kInt: out << std::to_string(v.integer()); return;
-    case Kind::kFloat: out << float_repr(v.real()); return;
+    case Kind::kUndefined:
+      out << "Undefined";
+      return;
+    case Kind::kNone:
+      out << "None";
+      return;
+    case Kind::kBool:
+      out << (v.integer() ? "True" : "False");
+      return;
+    case Kind::kInt:
+      out << std::to_string(v.integer());
+      return;
+    case Kind::kFloat:
+      out << float_repr(v.real());
+      return;
     case Kind::kString: {
       const String& s = v.as<String>();
       rt.step_bytes(s.text.size());
@@ -100,9 +112,12 @@ void write_repr(Runtime& rt, Writer& out, const Value& v, bool ascii_only) {
       joined(out, v.items(), [&](const Value& item) { write_repr(rt, out, item, ascii_only); });
       out << (v.is(Kind::kList) ? "]" : v.items().size() == 1 ? ",)" : ")");
       return;
-    case Kind::kDict: return write_entries(rt, out, v.as<Dict>(), ascii_only);
-    case Kind::kView: return write_view(rt, out, v, ascii_only);
-    case Kind::kRange: return write_range(out, v.as<Range>());
+    case Kind::kDict:
+      return write_entries(rt, out, v.as<Dict>(), ascii_only);
+    case Kind::kView:
+      return write_view(rt, out, v, ascii_only);
+    case Kind::kRange:
+      return write_range(out, v.as<Range>());
     case Kind::kNamespace:
       out << "<Namespace ";
       write_entries(rt, out, *v.as<Namespace>().attributes, ascii_only);
@@ -118,11 +133,17 @@ void write_repr(Runtime& rt, Writer& out, const Value& v, bool ascii_only) {
           << std::to_string(v.as<Loop>().count(rt)) << ">";
       return;
     // Python shows an address in these, so nothing sensible can depend on the text.
-    case Kind::kFunction: out << "<function " << v.as<Function>().name << ">"; return;
-    case Kind::kMethod: out << "<built-in method " << v.as<Method>().name << ">"; return;
+    case Kind::kFunction:
+      out << "<function " << v.as<Function>().name << ">";
+      return;
+    case Kind::kMethod:
+      out << "<built-in method " << v.as<Method>().name << ">";
+      return;
     case Kind::kIterator:
     case Kind::kCycler:
-    case Kind::kJoiner: out << "<" << type_name(v) << " object>"; return;
+    case Kind::kJoiner:
+      out << "<" << type_name(v) << " object>";
+      return;
   }
 }
 

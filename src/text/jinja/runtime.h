@@ -39,7 +39,8 @@ class Runtime {
   /// An object paid from the budget; `below` is the depth of what it will hold.
   template <class T, class... A>
   Ref<T> make(size_t extra_bytes, int below, A&&... args) {
-    if (below >= kMaxValueDepth) raise(Fault::kLimit, "values nested deeper than {}", kMaxValueDepth);
+    if (below >= kMaxValueDepth)
+      raise(Fault::kLimit, "values nested deeper than {}", kMaxValueDepth);
     auto object = std::make_shared<T>(std::forward<A>(args)...);
     pay(*object, sizeof(T) + extra_bytes);
     object->depth = below + 1;
@@ -60,7 +61,7 @@ class Runtime {
   void keep(Ref<Object> object);
 
   std::optional<std::chrono::system_clock::time_point> now;  // for strftime_now; unset: the clock
-  int depth = 0;  // nested evaluation, see Nesting
+  int depth = 0;                                             // nested evaluation, see Nesting
 
  private:
   Value sequence(Kind kind, std::vector<Value> items);
@@ -158,7 +159,8 @@ class Items {
 /// positional only. Absent arguments are kMissing.
 class Bound {
  public:
-  Bound(Args& args, std::string_view what, std::initializer_list<std::string_view> names, size_t required);
+  Bound(Args& args, std::string_view what, std::initializer_list<std::string_view> names,
+        size_t required);
   const Value& operator[](size_t i) const { return values_[i]; }
   bool has(size_t i) const { return !values_[i].is_missing(); }
   /// Absent or None.

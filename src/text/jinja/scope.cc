@@ -1,7 +1,8 @@
-// jinja2 compiles a template to Python functions: the root, each macro and call block, each recursive
-// loop, each loop filter. A scope (loop body, with, set block, ...) keeps its names as variables
-// "l_<level>_<name>" of the function that it is in. A name found in an outer scope is read from there,
-// unless this scope stores it too: then it starts as a copy. That is what is rebuilt here.
+// jinja2 compiles a template to Python functions: the root, each macro and call block, each
+// recursive loop, each loop filter. A scope (loop body, with, set block, ...) keeps its names as
+// variables "l_<level>_<name>" of the function that it is in. A name found in an outer scope is
+// read from there, unless this scope stores it too: then it starts as a copy. That is what is
+// rebuilt here.
 #include "text/jinja/scope.h"
 
 #include <algorithm>
@@ -15,7 +16,8 @@
 namespace planeloom::jinja {
 namespace {
 
-constexpr size_t kMaxNameCopies = 4'000'000;  // an if copies the names of its scope: bounds the time
+constexpr size_t kMaxNameCopies =
+    4'000'000;  // an if copies the names of its scope: bounds the time
 
 struct Function {
   Function* outer = nullptr;
@@ -65,7 +67,8 @@ struct Scope {
       for (const auto& [name, how] : b.names) names[name] = how;
       stores.insert(b.stores.begin(), b.stores.end());
     }
-    for (const std::string& name : stored) names[name] = in_parent(name) ? How::kOuter : How::kContext;
+    for (const std::string& name : stored)
+      names[name] = in_parent(name) ? How::kOuter : How::kContext;
   }
 };
 
@@ -108,12 +111,15 @@ class Survey {
   }
   void statement(const Stmt& s) {
     switch (s.kind) {
-      case StmtKind::kIf: return conditional(s);
-      case StmtKind::kMacro: return scope_->store(s.macro->name);
+      case StmtKind::kIf:
+        return conditional(s);
+      case StmtKind::kMacro:
+        return scope_->store(s.macro->name);
       case StmtKind::kSet:
         expression(s.exprs[0]);
         return stores(*s.targets[0]);
-      case StmtKind::kSetBlock: return stores(*s.targets[0]);
+      case StmtKind::kSetBlock:
+        return stores(*s.targets[0]);
       case StmtKind::kFor:
       case StmtKind::kOutput:
       case StmtKind::kWith:
@@ -122,7 +128,8 @@ class Survey {
         for (const ExprPtr& e : s.exprs) expression(e);
         return;
       case StmtKind::kBreak:
-      case StmtKind::kContinue: return;
+      case StmtKind::kContinue:
+        return;
     }
   }
   /// An elif is a branch of its own only in name: its test and body count as one branch together.
@@ -130,7 +137,8 @@ class Survey {
     expression(s.exprs[0]);
     Scope* const whole = scope_;
     work_ += whole->names.size() * (s.exprs.size() + 3);
-    if (work_ > kMaxNameCopies) throw Raise{Fault::kTemplate, "too many names and conditions", s.line};
+    if (work_ > kMaxNameCopies)
+      throw Raise{Fault::kTemplate, "too many names and conditions", s.line};
     std::vector<Scope> branches(3, *whole);
     scope_ = &branches[0];
     block(s.blocks[0]);
@@ -157,7 +165,9 @@ class Survey {
 /// Which of some names a body reads without having stored them: jinja2's find_undeclared.
 class Undeclared {
  public:
-  Undeclared(const Block& body, std::set<std::string> names) : names_(std::move(names)) { block(body); }
+  Undeclared(const Block& body, std::set<std::string> names) : names_(std::move(names)) {
+    block(body);
+  }
   bool has(const std::string& name) const { return found_.count(name) > 0; }
 
  private:
@@ -218,7 +228,9 @@ class Resolver {
     Place softer() const { return {scope, function, true, in_loop}; }
   };
 
-  [[noreturn]] void fail(std::string message, int line) { throw Raise{Fault::kTemplate, std::move(message), line}; }
+  [[noreturn]] void fail(std::string message, int line) {
+    throw Raise{Fault::kTemplate, std::move(message), line};
+  }
 
   Slot slot_of(const std::string& name, const Scope* found, Function* from) {
     Slot slot;
@@ -253,11 +265,15 @@ class Resolver {
     if (e) expression(*e, at);
   }
   void expression(Expr& e, const Place& at) {
-    if (e.kind == ExprKind::kName || e.kind == ExprKind::kNamespaceRef) e.slot = slot_of(e.name, at, e.line);
+    if (e.kind == ExprKind::kName || e.kind == ExprKind::kNamespaceRef)
+      e.slot = slot_of(e.name, at, e.line);
     const bool known = e.kind == ExprKind::kFilter ? find_filter(e.name) != nullptr
-                       : e.kind == ExprKind::kTest ? find_test(e.name) != nullptr : true;
+                       : e.kind == ExprKind::kTest ? find_test(e.name) != nullptr
+                                                   : true;
     if (!known && !at.soft)
-      fail("no " + std::string(e.kind == ExprKind::kFilter ? "filter" : "test") + " named '" + e.name + "'", e.line);
+      fail("no " + std::string(e.kind == ExprKind::kFilter ? "filter" : "test") + " named '" +
+               e.name + "'",
+           e.line);
     const Place inside = e.kind == ExprKind::kConditional ? at.softer() : at;
     for_each_child(e, [&](const Expr& child) { expression(const_cast<Expr&>(child), inside); });
   }
@@ -274,8 +290,10 @@ class Resolver {
       case StmtKind::kSet:
         expression(s.targets[0], at);
         return expression(s.exprs[0], at);
-      case StmtKind::kIf: return conditional(s, at);
-      case StmtKind::kFor: return loop(s, at);
+      case StmtKind::kIf:
+        return conditional(s, at);
+      case StmtKind::kFor:
+        return loop(s, at);
       case StmtKind::kMacro:
         function(s, at);
         s.slot = slot_of(s.macro->name, at, s.line).index;
@@ -285,7 +303,8 @@ class Resolver {
         return expression(s.exprs[0], at);
       case StmtKind::kSetBlock:
       case StmtKind::kFilterBlock:
-      case StmtKind::kWith: return scoped(s, at);
+      case StmtKind::kWith:
+        return scoped(s, at);
       case StmtKind::kBreak:
       case StmtKind::kContinue:
         if (!at.in_loop) fail("break or continue outside a loop", s.line);
@@ -334,7 +353,8 @@ class Resolver {
     };
     survey_all();
     const auto declared = [&](const char* name) {
-      return std::any_of(m.parameters.begin(), m.parameters.end(), [&](const Parameter& p) { return p.name == name; });
+      return std::any_of(m.parameters.begin(), m.parameters.end(),
+                         [&](const Parameter& p) { return p.name == name; });
     };
     const Undeclared undeclared(s.body, {"caller", "kwargs", "varargs"});
     m.explicit_caller = declared("caller");
@@ -362,15 +382,18 @@ class Resolver {
 
   static bool stores_loop(const Expr& e) {
     return (e.kind == ExprKind::kName && e.name == "loop") ||
-           std::any_of(e.items.begin(), e.items.end(), [](const ExprPtr& i) { return stores_loop(*i); });
+           std::any_of(e.items.begin(), e.items.end(),
+                       [](const ExprPtr& i) { return stores_loop(*i); });
   }
   static bool stores_loop(const Block& body) {
     return std::any_of(body.begin(), body.end(), [](const auto& s) { return stores_loop(*s); });
   }
   static bool stores_loop(const Stmt& s) {
     return (s.kind != StmtKind::kWith &&  // its targets are parameters, as a macro's are
-            std::any_of(s.targets.begin(), s.targets.end(), [](const ExprPtr& t) { return stores_loop(*t); })) ||
-           std::any_of(s.blocks.begin(), s.blocks.end(), [](const Block& b) { return stores_loop(b); }) ||
+            std::any_of(s.targets.begin(), s.targets.end(),
+                        [](const ExprPtr& t) { return stores_loop(*t); })) ||
+           std::any_of(s.blocks.begin(), s.blocks.end(),
+                       [](const Block& b) { return stores_loop(b); }) ||
            stores_loop(s.body) || stores_loop(s.otherwise);
   }
 

@@ -72,7 +72,8 @@ class Getter {
     for (size_t at = 0; at <= path.size();) {
       const size_t end = std::min(path.find('.', at), path.size());
       const std::string part = path.substr(at, end - at);
-      const bool number = !part.empty() && part.find_first_not_of("0123456789") == std::string::npos;
+      const bool number =
+          !part.empty() && part.find_first_not_of("0123456789") == std::string::npos;
       int64_t index = 0;
       parts_.push_back(number && parse_int(part, 10, index) ? Value(index) : rt.string(part));
       at = end + 1;
@@ -140,7 +141,9 @@ Value first(Runtime& rt, const Value& v, Args& args) {
 Value last(Runtime& rt, const Value& v, Args& args) {
   const Bound a(args, "last", {}, 0);
   Value item;
-  return iterate(rt, reversed(rt, v))->next(rt, item) ? item : rt.undefined("no last item, sequence was empty");
+  return iterate(rt, reversed(rt, v))->next(rt, item)
+             ? item
+             : rt.undefined("no last item, sequence was empty");
 }
 
 Value list(Runtime& rt, const Value& v, Args& args) {
@@ -170,7 +173,8 @@ Value reverse(Runtime& rt, const Value& v, Args& args) {
 Value dictsort(Runtime& rt, const Value& v, Args& args) {
   const Bound a(args, "dictsort", {"case_sensitive", "by", "reverse"}, 0);
   const std::string by = a.has(1) ? str(rt, a[1]) : "key";
-  if (by != "key" && by != "value") raise(Fault::kTemplate, "you can only sort by either \"key\" or \"value\"");
+  if (by != "key" && by != "value")
+    raise(Fault::kTemplate, "you can only sort by either \"key\" or \"value\"");
   if (v.is(Kind::kUndefined)) raise_undefined(v);
   if (!v.is(Kind::kDict)) raise(Fault::kType, "'{}' object has no attribute 'items'", type_name(v));
   Items pairs(rt);
@@ -255,7 +259,8 @@ Value batch(Runtime& rt, const Value& v, Args& args) {
     });
     if (line->size() == 0) return;
     if (!fill.is(Kind::kNone))
-      for (int64_t n = static_cast<int64_t>(line->size()), wanted = need_int(count, "linecount"); n < wanted; ++n)
+      for (int64_t n = static_cast<int64_t>(line->size()), wanted = need_int(count, "linecount");
+           n < wanted; ++n)
         line->push(fill);
     out.push(r.list(line->take()));
   });
@@ -288,7 +293,8 @@ Value groupby(Runtime& rt, const Value& v, Args& args) {
   for (size_t i = 0; i < all.size();) {
     const Value key = get(all[i]), label = shown(all[i]);
     Items members(rt);
-    for (; i < all.size() && (members.size() == 0 || equal(rt, get(all[i]), key)); ++i) members.push(all[i]);
+    for (; i < all.size() && (members.size() == 0 || equal(rt, get(all[i]), key)); ++i)
+      members.push(all[i]);
     Value group = rt.tuple({label, rt.list(members.take())});
     group.as<Sequence>().group = true;
     groups.push(std::move(group));
@@ -358,18 +364,36 @@ struct Entry {
 };
 
 constexpr Entry kFilters[] = {
-    {"default", fallback_filter}, {"d", fallback_filter}, {"join", join}, {"first", first}, {"last", last},
-    {"list", list}, {"items", items}, {"reverse", reverse}, {"dictsort", dictsort}, {"sort", sort},
-    {"unique", unique}, {"min", extreme<Op::kLt>}, {"max", extreme<Op::kGt>}, {"sum", sum}, {"batch", batch},
-    {"slice", slices}, {"groupby", groupby}, {"map", map}, {"select", select<true, false>},
-    {"reject", select<false, false>}, {"selectattr", select<true, true>}, {"rejectattr", select<false, true>},
+    {"default", fallback_filter},
+    {"d", fallback_filter},
+    {"join", join},
+    {"first", first},
+    {"last", last},
+    {"list", list},
+    {"items", items},
+    {"reverse", reverse},
+    {"dictsort", dictsort},
+    {"sort", sort},
+    {"unique", unique},
+    {"min", extreme<Op::kLt>},
+    {"max", extreme<Op::kGt>},
+    {"sum", sum},
+    {"batch", batch},
+    {"slice", slices},
+    {"groupby", groupby},
+    {"map", map},
+    {"select", select<true, false>},
+    {"reject", select<false, false>},
+    {"selectattr", select<true, true>},
+    {"rejectattr", select<false, true>},
     {"attr", attribute_filter},
 };
 
 }  // namespace
 
 Filter find_sequence_filter(std::string_view name) {
-  const auto it = std::find_if(std::begin(kFilters), std::end(kFilters), [&](const Entry& e) { return e.name == name; });
+  const auto it = std::find_if(std::begin(kFilters), std::end(kFilters),
+                               [&](const Entry& e) { return e.name == name; });
   return it == std::end(kFilters) ? nullptr : it->filter;
 }
 

@@ -11,8 +11,12 @@ namespace {
 const String& self_of(const Value& v) { return v.as<String>(); }
 
 /// A result of the same class as the string it came from: Markup stays Markup.
-Value like(Runtime& rt, const Value& self, std::string text) { return rt.string(std::move(text), self_of(self).markup); }
-Value like(Runtime& rt, const Value& self, std::string_view text) { return like(rt, self, std::string(text)); }
+Value like(Runtime& rt, const Value& self, std::string text) {
+  return rt.string(std::move(text), self_of(self).markup);
+}
+Value like(Runtime& rt, const Value& self, std::string_view text) {
+  return like(rt, self, std::string(text));
+}
 
 /// An argument that Markup's methods escape before use.
 std::string argument_for(const Value& self, const Value& v, std::string_view what) {
@@ -92,7 +96,8 @@ Value is_identifier(Runtime& rt, const Value& self, Args& args) {
   return all_codes<is_word>(rt, self, args);
 }
 
-// --- searching -------------------------------------------------------------------------------------
+// --- searching
+// -------------------------------------------------------------------------------------
 
 /// The part of the string that start and end select, as a byte range; false when start lies beyond.
 struct Window {
@@ -102,7 +107,8 @@ struct Window {
 Window window(const Value& self, const Value& start, const Value& stop) {
   const String& s = self_of(self);
   const auto clamp = [&](int64_t i) { return i < 0 ? std::max<int64_t>(0, i + s.chars) : i; };
-  const int64_t from = clamp(index_or(start, 0)), to = std::min(clamp(index_or(stop, s.chars)), s.chars);
+  const int64_t from = clamp(index_or(start, 0)),
+                to = std::min(clamp(index_or(stop, s.chars)), s.chars);
   if (from > to) return {0, 0, false};
   return {offset_of(s, from), offset_of(s, to), true};
 }
@@ -119,8 +125,12 @@ int64_t search(Runtime& rt, const Value& self, Args& args, bool last) {
   return at == std::string_view::npos ? -1 : index_of_offset(self_of(self), w.begin + at);
 }
 
-Value find(Runtime& rt, const Value& self, Args& args) { return Value(search(rt, self, args, false)); }
-Value rfind(Runtime& rt, const Value& self, Args& args) { return Value(search(rt, self, args, true)); }
+Value find(Runtime& rt, const Value& self, Args& args) {
+  return Value(search(rt, self, args, false));
+}
+Value rfind(Runtime& rt, const Value& self, Args& args) {
+  return Value(search(rt, self, args, true));
+}
 template <bool last>
 Value index(Runtime& rt, const Value& self, Args& args) {
   const int64_t at = search(rt, self, args, last);
@@ -137,7 +147,9 @@ Value count(Runtime& rt, const Value& self, Args& args) {
   rt.step_bytes(part.size());
   if (sub.empty()) return Value(count_codes(part) + 1);
   int64_t n = 0;
-  for (size_t at = part.find(sub); at != std::string_view::npos; at = part.find(sub, at + sub.size())) ++n;
+  for (size_t at = part.find(sub); at != std::string_view::npos;
+       at = part.find(sub, at + sub.size()))
+    ++n;
   return Value(n);
 }
 
@@ -162,7 +174,8 @@ Value remove_affix(Runtime& rt, const Value& self, Args& args) {
   const std::string& affix = need_string(a[0], "an affix");
   std::string_view text = self.text();
   const bool fits = affix.size() <= text.size();
-  if (suffix && fits && text.substr(text.size() - affix.size()) == affix) text.remove_suffix(affix.size());
+  if (suffix && fits && text.substr(text.size() - affix.size()) == affix)
+    text.remove_suffix(affix.size());
   if (!suffix && fits && text.substr(0, affix.size()) == affix) text.remove_prefix(affix.size());
   return like(rt, self, text);
 }
@@ -171,10 +184,12 @@ Value replace(Runtime& rt, const Value& self, Args& args) {
   const Bound a(args, "replace", {"/old", "/new", "/count"}, 2);
   const std::string& old = need_string(a[0], "replace argument 1");
   const std::string with = argument_for(self, a[1], "replace argument 2");
-  return like(rt, self, replace_text(rt, self.text(), old, with, a.has(2) ? need_int(a[2], "count") : -1));
+  return like(rt, self,
+              replace_text(rt, self.text(), old, with, a.has(2) ? need_int(a[2], "count") : -1));
 }
 
-// --- splitting and joining -------------------------------------------------------------------------
+// --- splitting and joining
+// -------------------------------------------------------------------------
 
 class Pieces {
  public:
@@ -226,7 +241,8 @@ void rsplit_spaces(Pieces& pieces, std::string_view text, int64_t limit) {
   }
 }
 
-void split_on(Pieces& pieces, std::string_view text, std::string_view separator, int64_t limit, bool from_right) {
+void split_on(Pieces& pieces, std::string_view text, std::string_view separator, int64_t limit,
+              bool from_right) {
   if (separator.empty()) raise(Fault::kValue, "empty separator");
   while (limit < 0 || pieces.size() < limit) {
     const size_t at = from_right ? text.rfind(separator) : text.find(separator);
@@ -256,7 +272,8 @@ Value splitlines(Runtime& rt, const Value& self, Args& args) {
   rt.step_bytes(self.text().size() * 4);
   const Reservation paid(rt, line_list_bytes(self.text()));
   Pieces pieces(rt);
-  for (const std::string_view line : split_lines(self.text(), a.has(0) && truthy(rt, a[0]))) pieces.push(line);
+  for (const std::string_view line : split_lines(self.text(), a.has(0) && truthy(rt, a[0])))
+    pieces.push(line);
   return pieces.take(self, false);
 }
 
@@ -291,18 +308,21 @@ Value join(Runtime& rt, const Value& self, Args& args) {
   return like(rt, self, out.take());
 }
 
-// --- padding ---------------------------------------------------------------------------------------
+// --- padding
+// ---------------------------------------------------------------------------------------
 
 /// Where the padding goes: '<' behind, '>' before, '^' both.
 template <char align>
 Value justify(Runtime& rt, const Value& self, Args& args) {
   const Bound a(args, "ljust", {"/width", "/fillchar"}, 1);
   const std::string fill = a.has(1) ? argument_for(self, a[1], "a fill character") : " ";
-  if (count_codes(fill) != 1) raise(Fault::kType, "the fill character must be exactly one character long");
+  if (count_codes(fill) != 1)
+    raise(Fault::kType, "the fill character must be exactly one character long");
   const int64_t missing = std::max<int64_t>(0, need_int(a[0], "width") - self_of(self).chars);
   // CPython's center puts the odd character on the left only when the width is odd too.
-  const int64_t left = align == '<' ? 0 : align == '>' ? missing
-                       : missing / 2 + (missing & need_int(a[0], "width") & 1);
+  const int64_t left = align == '<'   ? 0
+                       : align == '>' ? missing
+                                      : missing / 2 + (missing & need_int(a[0], "width") & 1);
   Writer out(rt);
   out.fill(static_cast<size_t>(left), fill);
   out << self.text();
@@ -358,31 +378,65 @@ Value unsupported(Runtime&, const Value&, Args&) {
 }
 
 constexpr MethodEntry kMethods[] = {
-    {"capitalize", convert<capitalize>}, {"casefold", convert<casefold>}, {"center", justify<'^'>},
-    {"count", count}, {"encode", unsupported}, {"endswith", starts<true>}, {"expandtabs", expandtabs},
-    {"find", find}, {"format", format}, {"format_map", format_map}, {"index", index<false>},
-    {"isalnum", all_codes<is_alnum>}, {"isalpha", all_codes<is_alpha>}, {"isascii", is_empty_or},
-    {"isdecimal", all_codes<is_decimal>}, {"isdigit", all_codes<is_digit>}, {"isidentifier", is_identifier},
-    {"islower", cased<is_lower, is_upper>}, {"isnumeric", all_codes<is_numeric>},
-    {"isprintable", is_printable_method}, {"isspace", all_codes<is_space>}, {"istitle", is_title_method},
-    {"isupper", cased<is_upper, is_lower>}, {"join", join}, {"ljust", justify<'<'>}, {"lower", convert<lower>},
-    {"lstrip", strip_method<kLeft>}, {"maketrans", unsupported}, {"partition", partition<false>},
-    {"removeprefix", remove_affix<false>}, {"removesuffix", remove_affix<true>}, {"replace", replace},
-    {"rfind", rfind}, {"rindex", index<true>}, {"rjust", justify<'>'>}, {"rpartition", partition<true>},
-    {"rsplit", split<true>}, {"rstrip", strip_method<kRight>}, {"split", split<false>},
-    {"splitlines", splitlines}, {"startswith", starts<false>}, {"strip", strip_method<kBoth>},
-    {"swapcase", convert<swapcase>}, {"title", convert<title>}, {"translate", unsupported},
-    {"upper", convert<upper>}, {"zfill", zfill},
+    {"capitalize", convert<capitalize>},
+    {"casefold", convert<casefold>},
+    {"center", justify<'^'>},
+    {"count", count},
+    {"encode", unsupported},
+    {"endswith", starts<true>},
+    {"expandtabs", expandtabs},
+    {"find", find},
+    {"format", format},
+    {"format_map", format_map},
+    {"index", index<false>},
+    {"isalnum", all_codes<is_alnum>},
+    {"isalpha", all_codes<is_alpha>},
+    {"isascii", is_empty_or},
+    {"isdecimal", all_codes<is_decimal>},
+    {"isdigit", all_codes<is_digit>},
+    {"isidentifier", is_identifier},
+    {"islower", cased<is_lower, is_upper>},
+    {"isnumeric", all_codes<is_numeric>},
+    {"isprintable", is_printable_method},
+    {"isspace", all_codes<is_space>},
+    {"istitle", is_title_method},
+    {"isupper", cased<is_upper, is_lower>},
+    {"join", join},
+    {"ljust", justify<'<'>},
+    {"lower", convert<lower>},
+    {"lstrip", strip_method<kLeft>},
+    {"maketrans", unsupported},
+    {"partition", partition<false>},
+    {"removeprefix", remove_affix<false>},
+    {"removesuffix", remove_affix<true>},
+    {"replace", replace},
+    {"rfind", rfind},
+    {"rindex", index<true>},
+    {"rjust", justify<'>'>},
+    {"rpartition", partition<true>},
+    {"rsplit", split<true>},
+    {"rstrip", strip_method<kRight>},
+    {"split", split<false>},
+    {"splitlines", splitlines},
+    {"startswith", starts<false>},
+    {"strip", strip_method<kBoth>},
+    {"swapcase", convert<swapcase>},
+    {"title", convert<title>},
+    {"translate", unsupported},
+    {"upper", convert<upper>},
+    {"zfill", zfill},
 };
 
 }  // namespace
 
 const MethodEntry* find_string_method(std::string_view name) {
-  const auto it = std::find_if(std::begin(kMethods), std::end(kMethods), [&](const MethodEntry& m) { return name == m.name; });
+  const auto it = std::find_if(std::begin(kMethods), std::end(kMethods),
+                               [&](const MethodEntry& m) { return name == m.name; });
   return it == std::end(kMethods) ? nullptr : it;
 }
 
-std::string replace_text(Runtime& rt, std::string_view text, std::string_view old, std::string_view with, int64_t limit) {
+std::string replace_text(Runtime& rt, std::string_view text, std::string_view old,
+                         std::string_view with, int64_t limit) {
   Writer out(rt);
   rt.step_bytes(text.size());
   size_t at = 0;

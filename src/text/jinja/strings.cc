@@ -19,35 +19,37 @@ struct CodeRange {
 };
 
 /// Unicode's Other_Uppercase, Other_Lowercase, and the digits that are no decimal digits.
-constexpr CodeRange kOtherUpper[] = {{0x2160, 0x216f}, {0x24b6, 0x24cf}, {0x1f130, 0x1f149},
-                                     {0x1f150, 0x1f169}, {0x1f170, 0x1f189}};
+constexpr CodeRange kOtherUpper[] = {
+    {0x2160, 0x216f}, {0x24b6, 0x24cf}, {0x1f130, 0x1f149}, {0x1f150, 0x1f169}, {0x1f170, 0x1f189}};
 constexpr CodeRange kOtherLower[] = {
-    {0xaa, 0xaa}, {0xba, 0xba}, {0x2b0, 0x2b8}, {0x2c0, 0x2c1}, {0x2e0, 0x2e4}, {0x345, 0x345},
-    {0x37a, 0x37a}, {0x1d2c, 0x1d6a}, {0x1d78, 0x1d78}, {0x1d9b, 0x1dbf}, {0x2071, 0x2071},
-    {0x207f, 0x207f}, {0x2090, 0x209c}, {0x2170, 0x217f}, {0x24d0, 0x24e9}, {0x2c7c, 0x2c7d},
-    {0xa69c, 0xa69d}, {0xa770, 0xa770}, {0xa7f8, 0xa7f9}, {0xab5c, 0xab5f}, {0x10780, 0x10780},
-    {0x10783, 0x10785}, {0x10787, 0x107b0}, {0x107b2, 0x107ba}};
+    {0xaa, 0xaa},       {0xba, 0xba},       {0x2b0, 0x2b8},     {0x2c0, 0x2c1},    {0x2e0, 0x2e4},
+    {0x345, 0x345},     {0x37a, 0x37a},     {0x1d2c, 0x1d6a},   {0x1d78, 0x1d78},  {0x1d9b, 0x1dbf},
+    {0x2071, 0x2071},   {0x207f, 0x207f},   {0x2090, 0x209c},   {0x2170, 0x217f},  {0x24d0, 0x24e9},
+    {0x2c7c, 0x2c7d},   {0xa69c, 0xa69d},   {0xa770, 0xa770},   {0xa7f8, 0xa7f9},  {0xab5c, 0xab5f},
+    {0x10780, 0x10780}, {0x10783, 0x10785}, {0x10787, 0x107b0}, {0x107b2, 0x107ba}};
 constexpr CodeRange kOtherDigit[] = {
-    {0xb2, 0xb3}, {0xb9, 0xb9}, {0x1369, 0x1371}, {0x19da, 0x19da}, {0x2070, 0x2070},
-    {0x2074, 0x2079}, {0x2080, 0x2089}, {0x2460, 0x2468}, {0x2474, 0x247c}, {0x2488, 0x2490},
-    {0x24ea, 0x24ea}, {0x24f5, 0x24fd}, {0x24ff, 0x24ff}, {0x2776, 0x277e}, {0x2780, 0x2788},
-    {0x278a, 0x2792}, {0x10a40, 0x10a43}, {0x10e60, 0x10e68}, {0x11052, 0x1105a},
-    {0x1f100, 0x1f10a}};
+    {0xb2, 0xb3},       {0xb9, 0xb9},       {0x1369, 0x1371},   {0x19da, 0x19da},
+    {0x2070, 0x2070},   {0x2074, 0x2079},   {0x2080, 0x2089},   {0x2460, 0x2468},
+    {0x2474, 0x247c},   {0x2488, 0x2490},   {0x24ea, 0x24ea},   {0x24f5, 0x24fd},
+    {0x24ff, 0x24ff},   {0x2776, 0x277e},   {0x2780, 0x2788},   {0x278a, 0x2792},
+    {0x10a40, 0x10a43}, {0x10e60, 0x10e68}, {0x11052, 0x1105a}, {0x1f100, 0x1f10a}};
 
 template <size_t N>
 bool within(const CodeRange (&ranges)[N], uint32_t c) {
   return std::any_of(ranges, ranges + N, [c](CodeRange r) { return r.first <= c && c <= r.last; });
 }
 
-utf8proc_category_t category(uint32_t c) { return utf8proc_category(static_cast<utf8proc_int32_t>(c)); }
+utf8proc_category_t category(uint32_t c) {
+  return utf8proc_category(static_cast<utf8proc_int32_t>(c));
+}
 
 bool case_ignorable(uint32_t c) {
   const auto k = category(c);
   return k == UTF8PROC_CATEGORY_MN || k == UTF8PROC_CATEGORY_ME || k == UTF8PROC_CATEGORY_CF ||
-         k == UTF8PROC_CATEGORY_LM || k == UTF8PROC_CATEGORY_SK || c == '\'' || c == '.' || c == ':' ||
-         c == 0xb7 || c == 0x387 || c == 0x55f || c == 0x5f4 || c == 0x2018 || c == 0x2019 ||
-         c == 0x2024 || c == 0x2027 || c == 0xfe13 || c == 0xfe52 || c == 0xfe55 || c == 0xff07 ||
-         c == 0xff0e || c == 0xff1a;
+         k == UTF8PROC_CATEGORY_LM || k == UTF8PROC_CATEGORY_SK || c == '\'' || c == '.' ||
+         c == ':' || c == 0xb7 || c == 0x387 || c == 0x55f || c == 0x5f4 || c == 0x2018 ||
+         c == 0x2019 || c == 0x2024 || c == 0x2027 || c == 0xfe13 || c == 0xfe52 || c == 0xfe55 ||
+         c == 0xff07 || c == 0xff0e || c == 0xff1a;
 }
 
 struct Special {
@@ -86,7 +88,7 @@ void append_cased(std::string& out, uint32_t c, Case wanted) {
   }
   const auto code = static_cast<utf8proc_int32_t>(c);
   append_utf8(out, static_cast<uint32_t>(wanted == Case::kUpper ? utf8proc_toupper(code)
-                                                                 : utf8proc_totitle(code)));
+                                                                : utf8proc_totitle(code)));
 }
 
 /// A sigma that ends a word is a final sigma (SpecialCasing.txt, Final_Sigma).
@@ -167,7 +169,8 @@ bool is_space(uint32_t c) {
 }
 
 bool is_line_end(uint32_t c) {
-  return (c >= 10 && c <= 13) || (c >= 0x1c && c <= 0x1e) || c == 0x85 || c == 0x2028 || c == 0x2029;
+  return (c >= 10 && c <= 13) || (c >= 0x1c && c <= 0x1e) || c == 0x85 || c == 0x2028 ||
+         c == 0x2029;
 }
 
 bool is_printable(uint32_t c) {
@@ -180,8 +183,10 @@ bool is_printable(uint32_t c) {
     case UTF8PROC_CATEGORY_CN:
     case UTF8PROC_CATEGORY_ZL:
     case UTF8PROC_CATEGORY_ZP:
-    case UTF8PROC_CATEGORY_ZS: return false;
-    default: return true;
+    case UTF8PROC_CATEGORY_ZS:
+      return false;
+    default:
+      return true;
   }
 }
 
@@ -229,8 +234,9 @@ std::string lower(std::string_view text) {
 
 std::string casefold(std::string_view text) {
   utf8proc_uint8_t* folded = nullptr;
-  const auto size = utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(text.data()),
-                                 static_cast<utf8proc_ssize_t>(text.size()), &folded, UTF8PROC_CASEFOLD);
+  const auto size =
+      utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(text.data()),
+                   static_cast<utf8proc_ssize_t>(text.size()), &folded, UTF8PROC_CASEFOLD);
   if (size < 0) return lower(text);  // lone surrogates
   std::string out(reinterpret_cast<const char*>(folded), static_cast<size_t>(size));
   std::free(folded);
@@ -296,7 +302,9 @@ std::string_view strip(std::string_view text, Side side) {
 }
 
 std::string_view strip(std::string_view text, std::string_view characters, Side side) {
-  const auto listed = [&](std::string_view one) { return characters.find(one) != std::string_view::npos; };
+  const auto listed = [&](std::string_view one) {
+    return characters.find(one) != std::string_view::npos;
+  };
   size_t begin = 0, end = text.size();
   if (side & kLeft)
     while (begin < end) {
@@ -333,26 +341,39 @@ std::vector<std::string_view> split_lines(std::string_view text, bool keep_ends)
 size_t line_list_bytes(std::string_view text) {
   // 0xc2 and 0xe2 start the line ends beyond ASCII.
   const auto may_end = [](char c) { return (c > 0 && c < 0x20) || c == '\xc2' || c == '\xe2'; };
-  return (static_cast<size_t>(std::count_if(text.begin(), text.end(), may_end)) + 1) * 2 * sizeof(std::string_view);
+  return (static_cast<size_t>(std::count_if(text.begin(), text.end(), may_end)) + 1) * 2 *
+         sizeof(std::string_view);
 }
 
 std::string escape_html(std::string_view text) {
   std::string out;
   for (const char c : text) {
     switch (c) {
-      case '&': out += "&amp;"; break;
-      case '<': out += "&lt;"; break;
-      case '>': out += "&gt;"; break;
-      case '\'': out += "&#39;"; break;
-      case '"': out += "&#34;"; break;
-      default: out += c;
+      case '&':
+        out += "&amp;";
+        break;
+      case '<':
+        out += "&lt;";
+        break;
+      case '>':
+        out += "&gt;";
+        break;
+      case '\'':
+        out += "&#39;";
+        break;
+      case '"':
+        out += "&#34;";
+        break;
+      default:
+        out += c;
     }
   }
   return out;
 }
 
 std::string quote(std::string_view text, bool ascii_only) {
-  const bool single = text.find('\'') == std::string_view::npos || text.find('"') != std::string_view::npos;
+  const bool single =
+      text.find('\'') == std::string_view::npos || text.find('"') != std::string_view::npos;
   const char mark = single ? '\'' : '"';
   std::string out(1, mark);
   for (size_t at = 0; at < text.size();) {

@@ -9,10 +9,12 @@
 
 namespace planeloom::jinja {
 
-/// The code point at text[at], which must exist; moves `at` behind it. Lone surrogates are read as they are.
+/// The code point at text[at], which must exist; moves `at` behind it. Lone surrogates are read as
+/// they are.
 uint32_t next_code(std::string_view text, size_t& at);
 int64_t count_codes(std::string_view text);
-/// Byte offset of code point `index`, code points [from, to), and the code point index of a byte offset.
+/// Byte offset of code point `index`, code points [from, to), and the code point index of a byte
+/// offset.
 size_t offset_of(const String& s, int64_t index);
 std::string_view codes(const String& s, int64_t from, int64_t to);
 int64_t index_of_offset(const String& s, size_t offset);
@@ -28,7 +30,7 @@ bool is_upper(uint32_t c);
 bool is_lower(uint32_t c);
 bool is_title(uint32_t c);
 bool is_cased(uint32_t c);
-bool is_word(uint32_t c);  // \w
+bool is_word(uint32_t c);       // \w
 int decimal_value(uint32_t c);  // -1: none
 
 std::string upper(std::string_view text);

@@ -13,15 +13,19 @@ using Json = nlohmann::ordered_json;
 Value value_of(Runtime& rt, const Json& json) {
   const Nesting nesting(rt);
   switch (json.type()) {
-    case Json::value_t::boolean: return Value(json.get<bool>());
-    case Json::value_t::number_integer: return Value(json.get<int64_t>());
+    case Json::value_t::boolean:
+      return Value(json.get<bool>());
+    case Json::value_t::number_integer:
+      return Value(json.get<int64_t>());
     case Json::value_t::number_unsigned: {
       const auto n = json.get<uint64_t>();
       if (n > INT64_MAX) raise(Fault::kLimit, "integer {} beyond 64 bits", n);
       return Value(static_cast<int64_t>(n));
     }
-    case Json::value_t::number_float: return Value(json.get<double>());
-    case Json::value_t::string: return rt.string(sanitize_utf8(json.get_ref<const std::string&>()));
+    case Json::value_t::number_float:
+      return Value(json.get<double>());
+    case Json::value_t::string:
+      return rt.string(sanitize_utf8(json.get_ref<const std::string&>()));
     case Json::value_t::array: {
       Items items(rt);
       for (const Json& item : json) items.push(value_of(rt, item));
@@ -29,10 +33,12 @@ Value value_of(Runtime& rt, const Json& json) {
     }
     case Json::value_t::object: {
       const Ref<Dict> d = rt.dict();
-      for (const auto& [key, value] : json.items()) d->set(rt, rt.string(sanitize_utf8(key)), value_of(rt, value));
+      for (const auto& [key, value] : json.items())
+        d->set(rt, rt.string(sanitize_utf8(key)), value_of(rt, value));
       return Value(Kind::kDict, d);
     }
-    default: return Value();
+    default:
+      return Value();
   }
 }
 
@@ -45,7 +51,8 @@ tl::unexpected<Error> error_of(const Raise& failure) {
 
 Result<Template> Template::parse(std::string_view source, const Limits& limits) {
   if (source.size() > limits.source_bytes)
-    return fail("[jinja] a template of {} bytes, wanted at most {}", source.size(), limits.source_bytes);
+    return fail("[jinja] a template of {} bytes, wanted at most {}", source.size(),
+                limits.source_bytes);
   try {
     auto program = std::make_shared<Program>(jinja::parse(sanitize_utf8(source)));
     resolve(*program);
@@ -59,7 +66,8 @@ Result<Template> Template::parse(std::string_view source, const Limits& limits) 
 
 Result<std::string> Template::render(const Json& context, const RenderOptions& options) const {
   if (!program_) return fail("[jinja] no template was parsed");
-  if (!context.is_object()) return fail("[jinja] the context is {}, wanted an object", context.type_name());
+  if (!context.is_object())
+    return fail("[jinja] the context is {}, wanted an object", context.type_name());
   Runtime rt(options.limits);
   rt.now = options.now;
   try {

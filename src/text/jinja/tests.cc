@@ -16,20 +16,29 @@ bool is_kind(Runtime&, const Value& v, Args& args) {
   return ((v.kind() == kinds) || ...);
 }
 
-/// value % n, which on a string is formatting: Python compares the outcome with a number all the same.
+/// value % n, which on a string is formatting: Python compares the outcome with a number all the
+/// same.
 bool remainder_is(Runtime& rt, const Value& v, const Value& n, int64_t wanted) {
   return equal(rt, binary(rt, Op::kMod, v, n), Value(wanted));
 }
-bool odd(Runtime& rt, const Value& v, Args& args) { return none(args), remainder_is(rt, v, Value(int64_t{2}), 1); }
-bool even(Runtime& rt, const Value& v, Args& args) { return none(args), remainder_is(rt, v, Value(int64_t{2}), 0); }
+bool odd(Runtime& rt, const Value& v, Args& args) {
+  return none(args), remainder_is(rt, v, Value(int64_t{2}), 1);
+}
+bool even(Runtime& rt, const Value& v, Args& args) {
+  return none(args), remainder_is(rt, v, Value(int64_t{2}), 0);
+}
 bool divisible_by(Runtime& rt, const Value& v, Args& args) {
   const Bound a(args, "divisibleby", {"num"}, 1);
   return remainder_is(rt, v, a[0], 0);
 }
 
 bool defined(Runtime&, const Value& v, Args& args) { return none(args), !v.is(Kind::kUndefined); }
-bool is_true(Runtime&, const Value& v, Args& args) { return none(args), v.is(Kind::kBool) && v.integer(); }
-bool is_false(Runtime&, const Value& v, Args& args) { return none(args), v.is(Kind::kBool) && !v.integer(); }
+bool is_true(Runtime&, const Value& v, Args& args) {
+  return none(args), v.is(Kind::kBool) && v.integer();
+}
+bool is_false(Runtime&, const Value& v, Args& args) {
+  return none(args), v.is(Kind::kBool) && !v.integer();
+}
 
 template <bool (*Wanted)(uint32_t), bool (*Unwanted)(uint32_t)>
 bool cased(Runtime& rt, const Value& v, Args& args) {
@@ -59,8 +68,10 @@ bool callable(Runtime&, const Value& v, Args& args) {
     case Kind::kLoop:
     case Kind::kFunction:
     case Kind::kMethod:
-    case Kind::kJoiner: return true;
-    default: return false;
+    case Kind::kJoiner:
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -68,7 +79,9 @@ bool same_as(Runtime&, const Value& v, Args& args) {
   const Bound a(args, "sameas", {"other"}, 1);
   return same(v, a[0]);
 }
-bool escaped(Runtime&, const Value& v, Args& args) { return none(args), v.is(Kind::kString) && v.as<String>().markup; }
+bool escaped(Runtime&, const Value& v, Args& args) {
+  return none(args), v.is(Kind::kString) && v.as<String>().markup;
+}
 bool in(Runtime& rt, const Value& v, Args& args) {
   const Bound a(args, "in", {"seq"}, 1);
   return contains(rt, a[0], v);
@@ -84,8 +97,12 @@ bool hashable_name(Runtime& rt, const Value& v) {
   hash(rt, v);
   return v.is(Kind::kString);
 }
-bool is_filter(Runtime& rt, const Value& v, Args& args) { return none(args), hashable_name(rt, v) && find_filter(v.text()); }
-bool is_test(Runtime& rt, const Value& v, Args& args) { return none(args), hashable_name(rt, v) && find_test(v.text()); }
+bool is_filter(Runtime& rt, const Value& v, Args& args) {
+  return none(args), hashable_name(rt, v) && find_filter(v.text());
+}
+bool is_test(Runtime& rt, const Value& v, Args& args) {
+  return none(args), hashable_name(rt, v) && find_test(v.text());
+}
 
 struct Entry {
   std::string_view name;
@@ -93,24 +110,52 @@ struct Entry {
 };
 
 constexpr Entry kTests[] = {
-    {"odd", odd}, {"even", even}, {"divisibleby", divisible_by}, {"defined", defined},
-    {"undefined", is_kind<Kind::kUndefined>}, {"filter", is_filter}, {"test", is_test},
-    {"none", is_kind<Kind::kNone>}, {"boolean", is_kind<Kind::kBool>}, {"false", is_false}, {"true", is_true},
-    {"integer", is_kind<Kind::kInt>}, {"float", is_kind<Kind::kFloat>}, {"lower", cased<is_lower, is_upper>},
-    {"upper", cased<is_upper, is_lower>}, {"string", is_kind<Kind::kString>}, {"mapping", is_kind<Kind::kDict>},
-    {"number", is_kind<Kind::kBool, Kind::kInt, Kind::kFloat>}, {"sequence", sequence}, {"iterable", is_iterable},
-    {"callable", callable}, {"sameas", same_as}, {"escaped", escaped}, {"in", in},
-    {"==", comparison<Op::kEq>}, {"eq", comparison<Op::kEq>}, {"equalto", comparison<Op::kEq>},
-    {"!=", comparison<Op::kNe>}, {"ne", comparison<Op::kNe>}, {">", comparison<Op::kGt>},
-    {"gt", comparison<Op::kGt>}, {"greaterthan", comparison<Op::kGt>}, {"ge", comparison<Op::kGe>},
-    {">=", comparison<Op::kGe>}, {"<", comparison<Op::kLt>}, {"lt", comparison<Op::kLt>},
-    {"lessthan", comparison<Op::kLt>}, {"<=", comparison<Op::kLe>}, {"le", comparison<Op::kLe>},
+    {"odd", odd},
+    {"even", even},
+    {"divisibleby", divisible_by},
+    {"defined", defined},
+    {"undefined", is_kind<Kind::kUndefined>},
+    {"filter", is_filter},
+    {"test", is_test},
+    {"none", is_kind<Kind::kNone>},
+    {"boolean", is_kind<Kind::kBool>},
+    {"false", is_false},
+    {"true", is_true},
+    {"integer", is_kind<Kind::kInt>},
+    {"float", is_kind<Kind::kFloat>},
+    {"lower", cased<is_lower, is_upper>},
+    {"upper", cased<is_upper, is_lower>},
+    {"string", is_kind<Kind::kString>},
+    {"mapping", is_kind<Kind::kDict>},
+    {"number", is_kind<Kind::kBool, Kind::kInt, Kind::kFloat>},
+    {"sequence", sequence},
+    {"iterable", is_iterable},
+    {"callable", callable},
+    {"sameas", same_as},
+    {"escaped", escaped},
+    {"in", in},
+    {"==", comparison<Op::kEq>},
+    {"eq", comparison<Op::kEq>},
+    {"equalto", comparison<Op::kEq>},
+    {"!=", comparison<Op::kNe>},
+    {"ne", comparison<Op::kNe>},
+    {">", comparison<Op::kGt>},
+    {"gt", comparison<Op::kGt>},
+    {"greaterthan", comparison<Op::kGt>},
+    {"ge", comparison<Op::kGe>},
+    {">=", comparison<Op::kGe>},
+    {"<", comparison<Op::kLt>},
+    {"lt", comparison<Op::kLt>},
+    {"lessthan", comparison<Op::kLt>},
+    {"<=", comparison<Op::kLe>},
+    {"le", comparison<Op::kLe>},
 };
 
 }  // namespace
 
 Test find_test(std::string_view name) {
-  const auto it = std::find_if(std::begin(kTests), std::end(kTests), [&](const Entry& e) { return e.name == name; });
+  const auto it = std::find_if(std::begin(kTests), std::end(kTests),
+                               [&](const Entry& e) { return e.name == name; });
   return it == std::end(kTests) ? nullptr : it->test;
 }
 

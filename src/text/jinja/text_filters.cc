@@ -18,7 +18,9 @@ Value method(Runtime& rt, const Value& v, const char* name, Args& args) {
 
 Value upper_filter(Runtime& rt, const Value& v, Args& args) { return method(rt, v, "upper", args); }
 Value lower_filter(Runtime& rt, const Value& v, Args& args) { return method(rt, v, "lower", args); }
-Value capitalize_filter(Runtime& rt, const Value& v, Args& args) { return method(rt, v, "capitalize", args); }
+Value capitalize_filter(Runtime& rt, const Value& v, Args& args) {
+  return method(rt, v, "capitalize", args);
+}
 
 Value trim(Runtime& rt, const Value& v, Args& args) {
   const Bound a(args, "trim", {"chars"}, 0);
@@ -39,13 +41,15 @@ Value title_filter(Runtime& rt, const Value& v, Args& args) {
   const Bound none(args, "title", {}, 0);
   const std::string text = str(rt, v);
   const auto separates = [](uint32_t c) {
-    return is_space(c) || (c < 0x80 && std::string_view("-({[<").find(static_cast<char>(c)) != std::string_view::npos);
+    return is_space(c) || (c < 0x80 && std::string_view("-({[<").find(static_cast<char>(c)) !=
+                                           std::string_view::npos);
   };
   Writer out(rt);
   for (size_t at = 0; at < text.size();) {
     size_t end = at, head = at;
     const bool separator = separates(next_code(text, head));
-    for (size_t next = at; next < text.size() && separates(next_code(text, next)) == separator;) end = next;
+    for (size_t next = at; next < text.size() && separates(next_code(text, next)) == separator;)
+      end = next;
     const std::string_view piece = std::string_view(text).substr(at, end - at);
     out << upper(piece.substr(0, head - at)) << lower(piece.substr(head - at));
     at = end;
@@ -119,7 +123,8 @@ Value tojson(Runtime& rt, const Value& v, Args& args) {
     if (a[1].is(Kind::kString))
       style.indent = a[1].text();
     else
-      style.indent.assign(static_cast<size_t>(std::clamp<int64_t>(need_int(a[1], "indent"), 0, 1000)), ' ');
+      style.indent.assign(
+          static_cast<size_t>(std::clamp<int64_t>(need_int(a[1], "indent"), 0, 1000)), ' ');
   }
   if (!a.none(2)) {
     const std::vector<Value> pair = to_vector(rt, a[2]);
@@ -138,7 +143,8 @@ Value truncate(Runtime& rt, const Value& v, Args& args) {
   const int64_t most = a.has(0) ? need_int(a[0], "length") : 255, tail = count_codes(end);
   const int64_t leeway = a.none(3) ? 5 : need_int(a[3], "leeway");
   if (most < tail) raise(Fault::kValue, "expected length >= {}, got {}", tail, most);
-  if (leeway < 0 || leeway > INT32_MAX || most > INT32_MAX) raise(Fault::kValue, "expected leeway >= 0, got {}", leeway);
+  if (leeway < 0 || leeway > INT32_MAX || most > INT32_MAX)
+    raise(Fault::kValue, "expected leeway >= 0, got {}", leeway);
   if (length(rt, v) <= most + leeway) return v;
   const Value& text = v;
   need_string(text, "truncate");
@@ -175,13 +181,25 @@ struct Entry {
   std::string_view name;
   Filter filter;
 };
-constexpr Entry kFilters[] = {
-    {"capitalize", capitalize_filter}, {"center", center}, {"d", default_filter},
-    {"default", default_filter}, {"e", escape}, {"escape", escape}, 
-    {"forceescape", force_escape}, {"format", format}, {"indent", indent}, 
-    {"lower", lower_filter}, {"replace", replace}, {"safe", safe},
-    {"string", string_filter}, {"title", title_filter}, {"tojson", tojson}, {"trim", trim},
-    {"truncate", truncate}, {"upper", upper_filter}, {"wordcount", wordcount}};
+constexpr Entry kFilters[] = {{"capitalize", capitalize_filter},
+                              {"center", center},
+                              {"d", default_filter},
+                              {"default", default_filter},
+                              {"e", escape},
+                              {"escape", escape},
+                              {"forceescape", force_escape},
+                              {"format", format},
+                              {"indent", indent},
+                              {"lower", lower_filter},
+                              {"replace", replace},
+                              {"safe", safe},
+                              {"string", string_filter},
+                              {"title", title_filter},
+                              {"tojson", tojson},
+                              {"trim", trim},
+                              {"truncate", truncate},
+                              {"upper", upper_filter},
+                              {"wordcount", wordcount}};
 
 }  // namespace
 

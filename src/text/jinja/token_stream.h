@@ -46,14 +46,21 @@ class TokenStream {
   [[noreturn]] void fail(std::string message) const { fail(std::move(message), line()); }
   std::string describe() const {
     switch (current().type) {
-      case Tok::kEnd: return "end of template";
-      case Tok::kData: return "template text";
-      case Tok::kBlockEnd: return "end of statement block";
-      case Tok::kVariableEnd: return "end of print statement";
+      case Tok::kEnd:
+        return "end of template";
+      case Tok::kData:
+        return "template text";
+      case Tok::kBlockEnd:
+        return "end of statement block";
+      case Tok::kVariableEnd:
+        return "end of print statement";
       case Tok::kInteger:
-      case Tok::kFloat: return "number";
-      case Tok::kString: return "string";
-      default: return current().text;
+      case Tok::kFloat:
+        return "number";
+      case Tok::kString:
+        return "string";
+      default:
+        return current().text;
     }
   }
 
@@ -80,16 +87,19 @@ class ParseNesting {
   int& depth_;
 };
 
-/// Expressions, in jinja2's precedence: condition, or, and, not, comparison, + -, ~, * / // %, **, unary.
+/// Expressions, in jinja2's precedence: condition, or, and, not, comparison, + -, ~, * / // %, **,
+/// unary.
 class ExpressionParser {
  public:
   explicit ExpressionParser(TokenStream& stream) : s_(stream) {}
-  ExprPtr expression(bool with_condition = true) { return with_condition ? condition() : disjunction(); }
+  ExprPtr expression(bool with_condition = true) {
+    return with_condition ? condition() : disjunction();
+  }
   struct TupleRules {
     bool with_condition = true;
-    std::string_view end_name = {};     // a name that also ends the tuple: "in", "recursive"
-    bool parenthesized = false;         // "()" is a tuple
-    bool targets = false;               // names only; namespace_refs: also ns.attribute
+    std::string_view end_name = {};  // a name that also ends the tuple: "in", "recursive"
+    bool parenthesized = false;      // "()" is a tuple
+    bool targets = false;            // names only; namespace_refs: also ns.attribute
     bool namespace_refs = false;
   };
   ExprPtr tuple(const TupleRules& rules);

@@ -23,8 +23,25 @@ struct Raise {
 
 enum class Kind : uint8_t {
   kMissing,  // an unbound variable or an absent argument; never seen by a template
-  kUndefined, kNone, kBool, kInt, kFloat, kString, kList, kTuple, kDict, kView, kRange, kIterator,
-  kNamespace, kMacro, kLoop, kFunction, kMethod, kCycler, kJoiner,
+  kUndefined,
+  kNone,
+  kBool,
+  kInt,
+  kFloat,
+  kString,
+  kList,
+  kTuple,
+  kDict,
+  kView,
+  kRange,
+  kIterator,
+  kNamespace,
+  kMacro,
+  kLoop,
+  kFunction,
+  kMethod,
+  kCycler,
+  kJoiner,
 };
 
 /// What a value refers to when it is no plain scalar. Objects do not change once built, except
@@ -56,7 +73,9 @@ class Value {
   Kind kind() const { return kind_; }
   bool is(Kind kind) const { return kind_ == kind; }
   bool is_missing() const { return kind_ == Kind::kMissing; }
-  bool is_int() const { return kind_ == Kind::kInt || kind_ == Kind::kBool; }  // as isinstance(x, int)
+  bool is_int() const {
+    return kind_ == Kind::kInt || kind_ == Kind::kBool;
+  }  // as isinstance(x, int)
   bool is_number() const { return is_int() || kind_ == Kind::kFloat; }
   int64_t integer() const { return scalar_.integer; }
   double real() const {
@@ -68,7 +87,7 @@ class Value {
   T& as() const {
     return static_cast<T&>(*object_);
   }
-  const std::string& text() const;           // kString
+  const std::string& text() const;          // kString
   const std::vector<Value>& items() const;  // kList, kTuple
 
  private:
@@ -84,7 +103,7 @@ class Value {
 struct String : Object {
   String(std::string t, bool m);
   const std::string text;
-  const bool markup;   // markupsafe.Markup: what the filters safe and escape return
+  const bool markup;    // markupsafe.Markup: what the filters safe and escape return
   const int64_t chars;  // code points
   bool ascii() const { return static_cast<size_t>(chars) == text.size(); }
 };
