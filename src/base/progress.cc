@@ -45,12 +45,15 @@ void TerminalProgress::update(std::string_view stage, uint64_t done, uint64_t to
   const double elapsed = std::chrono::duration<double>(now - start_).count();
   const double rate =
       elapsed > 0 ? static_cast<double>(done - std::min(first_, done)) / elapsed : 0;
-  std::string amount = bytes_ ? fmt::format("{:.1f}/{:.1f} MB", done / 1e6, total / 1e6)
-                              : fmt::format("{}/{}", done, total);
-  std::string left = last ? duration(elapsed)
-                     : rate > 0 && total
-                         ? duration(static_cast<double>(total - done) / rate) + " left"
-                         : "";
+  const auto count = [&](uint64_t n) {
+    return bytes_ ? fmt::format("{:.1f}", static_cast<double>(n) / 1e6) : std::to_string(n);
+  };
+  const std::string amount =
+      fmt::format("{}{}{}", count(done), total ? "/" + count(total) : "", bytes_ ? " MB" : "");
+  const std::string left = last ? duration(elapsed)
+                           : rate > 0 && total
+                               ? duration(static_cast<double>(total - done) / rate) + " left"
+                               : "";
   constexpr int kWidth = 24;
   const int filled =
       total ? static_cast<int>(kWidth * std::min<double>(1.0, double(done) / double(total))) : 0;

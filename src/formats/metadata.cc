@@ -84,10 +84,10 @@ bool Metadata::boolean_or(std::string_view key, bool otherwise) const {
   return flag ? *flag : otherwise;
 }
 
-std::string Metadata::string_or(std::string_view key, std::string otherwise) const {
+std::string Metadata::string_or(std::string_view key, std::string_view otherwise) const {
   const MetaValue* value = find(key);
   const auto* text = value ? std::get_if<std::string>(value) : nullptr;
-  return text ? *text : std::move(otherwise);
+  return std::string(text ? std::string_view(*text) : otherwise);
 }
 
 const std::vector<std::string>* Metadata::strings(std::string_view key) const {

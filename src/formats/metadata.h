@@ -37,7 +37,7 @@ class Metadata {
   int64_t integer_or(std::string_view key, int64_t otherwise) const;
   double number_or(std::string_view key, double otherwise) const;
   bool boolean_or(std::string_view key, bool otherwise) const;
-  std::string string_or(std::string_view key, std::string otherwise) const;
+  std::string string_or(std::string_view key, std::string_view otherwise) const;
   /// The array, or null when the key is absent or of another type.
   const std::vector<std::string>* strings(std::string_view key) const;
   const std::vector<float>* floats(std::string_view key) const;

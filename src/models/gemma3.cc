@@ -19,9 +19,8 @@ Result<Config> read(const Metadata& metadata) {
       static_cast<float>(metadata.number_or("gemma3.attn_logit_softcapping", 0.0));
   if (metadata.has("gemma3.attention.scale"))
     c.attention_scale = static_cast<float>(metadata.number_or("gemma3.attention.scale", 0.0));
-  else if (c.layers ==
-           62)  // the 27B: queries scaled by width / heads, which its GGUF does not state
-    c.attention_scale = 1.0f / std::sqrt(static_cast<float>(c.width / c.heads));
+  else if (c.layers == 62)  // the 27B scales queries by width / heads, and its GGUF does not say so
+    c.attention_scale = 1.0f / std::sqrt(static_cast<float>(c.width) / static_cast<float>(c.heads));
   c.window = metadata.integer_or("gemma3.attention.sliding_window", 0);
   if (c.window < 0) return fail("[config] gemma3.attention.sliding_window = {}", c.window);
   const double local_base = metadata.number_or("gemma3.rope.freq_base_swa", 10000.0);

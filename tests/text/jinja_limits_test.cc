@@ -36,6 +36,16 @@ TEST(jinja_limits, steps) {
   expect_refused("{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}");
 }
 
+TEST(jinja_limits, searching_costs_what_it_compares) {
+  const std::string_view hay =
+      "{% set s = 'a' * 100000 %}{% set sub = 'a' * 50000 ~ 'b' %}{% set bus = 'b' ~ 'a' * 50000 "
+      "%}";
+  for (const std::string_view search :
+       {"s.find(sub)", "s.rfind(bus)", "s.count(sub)", "sub in s", "s.split(sub)", "s.rsplit(bus)",
+        "s.partition(sub)", "s.replace(sub, '')", "s | replace(sub, '')"})
+    expect_refused(std::string(hay) + "{{ " + std::string(search) + " }}");
+}
+
 TEST(jinja_limits, ranges) { expect_refused("{{ range(10**9) | length }}"); }
 
 TEST(jinja_limits, memory) {

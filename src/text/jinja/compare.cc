@@ -193,7 +193,7 @@ bool contains(Runtime& rt, const Value& container, const Value& item) {
       if (!item.is(Kind::kString))
         raise(Fault::kType, "'in <string>' requires a string on its left, not '{}'",
               type_name(item));
-      rt.step_bytes(container.text().size());
+      rt.step_search(container.text(), item.text());
       return container.text().find(item.text()) != std::string::npos;
     case Kind::kList:
     case Kind::kTuple:

@@ -37,7 +37,7 @@ bool plain_digits(std::string_view text, std::string& out, bool after_prefix) {
   return true;
 }
 
-Value to_int(Runtime&, const Value& v, int64_t base, const Value& fallback) {
+Value to_int(const Value& v, int64_t base, const Value& fallback) {
   const auto whole = [&](double d, bool overflow_is_error) {
     if (std::isnan(d)) return fallback;
     if (std::isinf(d)) {
@@ -58,12 +58,12 @@ Value to_int(Runtime&, const Value& v, int64_t base, const Value& fallback) {
   return parse_float(v.text(), d) ? whole(d, false) : fallback;
 }
 
-Value integer(Runtime& rt, const Value& v, Args& args) {
+Value integer(Runtime&, const Value& v, Args& args) {
   const Bound a(args, "int", {"default", "base"}, 0);
-  return to_int(rt, v, a.has(1) ? need_int(a[1], "base") : 10, a.has(0) ? a[0] : Value(int64_t{0}));
+  return to_int(v, a.has(1) ? need_int(a[1], "base") : 10, a.has(0) ? a[0] : Value(int64_t{0}));
 }
 
-Value real(Runtime& rt, const Value& v, Args& args) {
+Value real(Runtime&, const Value& v, Args& args) {
   const Bound a(args, "float", {"default"}, 0);
   const Value fallback = a.has(0) ? a[0] : Value(0.0);
   double d = 0;

@@ -2,6 +2,7 @@
 #pragma once
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <optional>
 
@@ -28,6 +29,11 @@ class Runtime {
     steps_left_ -= n;
   }
   void step_bytes(size_t n) { step(1 + n / 64); }
+  /// Looking for `sub` in `text`, over and over if need be: at worst each place compares all of it.
+  void step_search(std::string_view text, std::string_view sub) {
+    const size_t places = text.size() - std::min(text.size(), sub.size()) + 1;
+    step_bytes(text.size() + places * std::min(text.size(), sub.size()));
+  }
   void reserve(size_t bytes) {
     if (bytes > limits_.memory_bytes - used_)
       raise(Fault::kLimit, "more than {} bytes of values", limits_.memory_bytes);

@@ -118,7 +118,7 @@ int64_t search(Runtime& rt, const Value& self, Args& args, bool last) {
   const Bound a(args, "find", {"/sub", "/start", "/end"}, 1);
   const std::string& sub = need_string(a[0], "a substring");
   const Window w = window(self, a[1], a[2]);
-  rt.step_bytes(self.text().size());
+  rt.step_search(self.text(), sub);
   if (!w.valid) return -1;
   const std::string_view part = std::string_view(self.text()).substr(w.begin, w.end - w.begin);
   const size_t at = last ? part.rfind(sub) : part.find(sub);
@@ -144,7 +144,7 @@ Value count(Runtime& rt, const Value& self, Args& args) {
   const Window w = window(self, a[1], a[2]);
   if (!w.valid) return Value(int64_t{0});
   const std::string_view part = std::string_view(self.text()).substr(w.begin, w.end - w.begin);
-  rt.step_bytes(part.size());
+  rt.step_search(part, sub);
   if (sub.empty()) return Value(count_codes(part) + 1);
   int64_t n = 0;
   for (size_t at = part.find(sub); at != std::string_view::npos;
@@ -241,9 +241,10 @@ void rsplit_spaces(Pieces& pieces, std::string_view text, int64_t limit) {
   }
 }
 
-void split_on(Pieces& pieces, std::string_view text, std::string_view separator, int64_t limit,
-              bool from_right) {
+void split_on(Runtime& rt, Pieces& pieces, std::string_view text, std::string_view separator,
+              int64_t limit, bool from_right) {
   if (separator.empty()) raise(Fault::kValue, "empty separator");
+  rt.step_search(text, separator);
   while (limit < 0 || pieces.size() < limit) {
     const size_t at = from_right ? text.rfind(separator) : text.find(separator);
     if (at == std::string_view::npos) break;
@@ -261,7 +262,7 @@ Value split(Runtime& rt, const Value& self, Args& args) {
   rt.step_bytes(text.size());
   Pieces pieces(rt);
   if (!a.none(0))
-    split_on(pieces, text, need_string(a[0], "a separator"), limit, from_right);
+    split_on(rt, pieces, text, need_string(a[0], "a separator"), limit, from_right);
   else
     from_right ? rsplit_spaces(pieces, text, limit) : split_spaces(pieces, text, limit);
   return pieces.take(self, from_right);
@@ -283,7 +284,7 @@ Value partition(Runtime& rt, const Value& self, Args& args) {
   const std::string& separator = need_string(a[0], "a separator");
   if (separator.empty()) raise(Fault::kValue, "empty separator");
   const std::string_view text = self.text();
-  rt.step_bytes(text.size());
+  rt.step_search(text, separator);
   const size_t at = last ? text.rfind(separator) : text.find(separator);
   if (at == std::string_view::npos) {
     const Value all = like(rt, self, text), none = like(rt, self, std::string());
@@ -438,7 +439,7 @@ const MethodEntry* find_string_method(std::string_view name) {
 std::string replace_text(Runtime& rt, std::string_view text, std::string_view old,
                          std::string_view with, int64_t limit) {
   Writer out(rt);
-  rt.step_bytes(text.size());
+  rt.step_search(text, old);
   size_t at = 0;
   for (; limit != 0; --limit) {
     // An empty old text matches before every character and at the end.
