@@ -70,9 +70,9 @@ Status check_matrix(const PackedMatrix& w, std::string_view tensor_name) {
   if (w.cols % w.codec->col_multiple() != 0)
     return fail("[codec] tensor {}: {} columns, {} needs a multiple of {}", tensor_name, w.cols,
                 w.codec->name(), w.codec->col_multiple());
-  PL_CHECK(check_span(w.codes.size(), w.rows, w.codec->code_bytes(w.cols), "codes", tensor_name));
-  return check_span(w.coef.size(), w.rows, w.codec->coef_bytes(w.cols), "coefficients",
-                    tensor_name);
+  const int64_t rows = stored_rows(*w.codec, w.rows);
+  PL_CHECK(check_span(w.codes.size(), rows, w.codec->code_bytes(w.cols), "codes", tensor_name));
+  return check_span(w.coef.size(), rows, w.codec->coef_bytes(w.cols), "coefficients", tensor_name);
 }
 
 }  // namespace planeloom

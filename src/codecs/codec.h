@@ -16,33 +16,32 @@ namespace planeloom {
 class Codec;
 
 /// A matrix of rows x cols weights in one packed format. Borrowed memory; y = W x runs over cols.
-/// Rows are stored one after another, `codec->row_bytes` apart, in `codes` (and in `coef` where the
-/// codec has one).
 struct PackedMatrix {
   const Codec* codec = nullptr;
   int64_t rows = 0;                  // outputs
   int64_t cols = 0;                  // inputs
-  std::span<const std::byte> codes;  // rows * codec->code_bytes(cols)
-  std::span<const std::byte> coef;   // rows * codec->coef_bytes(cols); empty for the GGUF types
+  std::span<const std::byte> codes;  // stored_rows() * codec->code_bytes(cols)
+  std::span<const std::byte> coef;  // stored_rows() * codec->coef_bytes(cols); empty for GGUF types
 };
 
-/// Columns of the integer form are padded with zero codes to a multiple of this.
-inline constexpr int kPlaneAlign = 64;
-/// Consecutive columns that share one scale and one offset in the integer form.
-inline constexpr int kScaleGroup = 16;
-inline constexpr int kMaxPlanes = 4;
+/// Kernels work on sixteen rows at a time, one row per 32-bit lane, and the plane formats are
+/// stored that way.
+inline constexpr int kTileRows = 16;
+/// Columns that share an activation scale (kernels/kernels.h); every integer form fits it.
+inline constexpr int kActivationGroup = 32;
 
-inline int64_t padded_cols(int64_t cols) {
-  return (cols + kPlaneAlign - 1) / kPlaneAlign * kPlaneAlign;
-}
+/// The integers behind a format: w = scale * (code - zero) + offset.
+struct CodeForm {
+  int group = 0;        // columns per scale: 16, or a multiple of 32; 0: no integer form
+  int zero = 0;         // code - zero fits int8
+  bool affine = false;  // offsets occur; group is then 16 or 32
+};
 
-/// One row as integer planes, the form in which int8 activations meet any low-bit weight:
-///   w[c] = offset[c/16] + sum_p scale[p][c/16] * code[p][c],   codes 0..255
-/// Padding columns have code 0, scale 0, offset 0. Buffers belong to the caller.
-struct PlaneRow {
-  uint8_t* code;  // (planes, padded_cols)
-  float* scale;   // (planes, padded_cols / 16)
-  float* offset;  // (padded_cols / 16)
+/// Sixteen rows of some columns as integer codes. Buffers belong to the caller.
+struct CodeTile {
+  uint8_t* code;  // (cols / 4, 16 rows, 4): four neighbouring columns of a row fill a 32-bit lane
+  float* scale;   // (cols / group, 16 rows)
+  float* offset;  // (cols / group, 16 rows), written only when affine
 };
 
 /// Which layout a codec's bytes have, for kernels that read them directly.
@@ -63,25 +62,34 @@ class Codec {
   virtual CodecLayout layout() const = 0;
   /// A row's length must be a multiple of this many columns.
   virtual int64_t col_multiple() const = 0;
-  /// Bytes of one row of `cols` weights.
+  /// Rows that are stored together: 1, or 16 where rows are interleaved and the last block padded.
+  virtual int row_block() const { return 1; }
+  /// Bytes of one row of `cols` weights (a sixteenth of a block where rows are interleaved).
   virtual int64_t code_bytes(int64_t cols) const = 0;
   virtual int64_t coef_bytes(int64_t cols) const { return 0; }
 
   /// The row's weights as float, the definition of the format. out: (cols).
   virtual void decode_row(const PackedMatrix& w, int64_t row, float* out) const = 0;
 
-  /// How many integer planes a row has, 0 when the format has no integer form (F32, F16, BF16).
-  virtual int planes() const { return 0; }
-  /// The row as integer planes; called only when planes() > 0.
-  virtual void unpack_row(const PackedMatrix& w, int64_t row, PlaneRow out) const {}
-  /// Codes above 127 occur (kernels without VNNI must then widen).
-  virtual bool wide_codes() const { return false; }
+  /// The integer form; form().group is 0 when there is none (F32, F16, BF16).
+  virtual CodeForm form() const { return {}; }
+  /// Rows first .. first + 15 (first a multiple of 16), columns col .. col + cols - 1 (both
+  /// multiples of col_multiple()). Rows past the end weigh zero. Only where there is a form.
+  virtual void unpack_tile(const PackedMatrix& w, int64_t first, int64_t col, int64_t cols,
+                           CodeTile out) const {}
 };
 
-/// Every scale counted: 8 * (code + coef bytes) / weights.
-inline double bits_per_weight(const Codec& codec, int64_t cols) {
-  return 8.0 * static_cast<double>(codec.code_bytes(cols) + codec.coef_bytes(cols)) /
-         static_cast<double>(cols);
+/// Rows as they lie in memory, the padding of the last block counted.
+inline int64_t stored_rows(const Codec& codec, int64_t rows) {
+  const int64_t block = codec.row_block();
+  return (rows + block - 1) / block * block;
+}
+
+/// Every scale and every padding row counted: 8 * (code + coef bytes) / weights.
+inline double bits_per_weight(const Codec& codec, int64_t rows, int64_t cols) {
+  const int64_t bytes =
+      stored_rows(codec, rows) * (codec.code_bytes(cols) + codec.coef_bytes(cols));
+  return 8.0 * static_cast<double>(bytes) / (static_cast<double>(rows) * static_cast<double>(cols));
 }
 
 /// The codec of a GGUF element type, or null for a type that holds no weights (I8 ... F64).

@@ -16,26 +16,24 @@ void look_up(const uint8_t* q, uint8_t* code) {  // 16 bytes: low nibbles first,
 
 struct IQ4_NL {
   static constexpr DType kType = DType::kIQ4_NL;
-  static constexpr int kBlock = 32, kBytes = 18, kZero = 127;
-  static constexpr bool kWide = true;
+  static constexpr int kBlock = 32, kGroup = 32, kBytes = 18, kZero = 127;
   static void unpack(const uint8_t* b, uint8_t* code, float* scale,
                      float*) {  // d | 16 nibble pairs
-    scale[0] = scale[1] = load_half(b);
+    scale[0] = load_half(b);
     look_up(b + 2, code);
   }
 };
 
 struct IQ4_XS {
   static constexpr DType kType = DType::kIQ4_XS;
-  static constexpr int kBlock = 256, kBytes = 136, kZero = 127;
-  static constexpr bool kWide = true;
+  static constexpr int kBlock = 256, kGroup = 32, kBytes = 136, kZero = 127;
   static void unpack(const uint8_t* b, uint8_t* code, float* scale, float*) {
     // d | 8 x 2 high scale bits | 8 x 4 low scale bits | 8 x 16 nibble pairs
     const float d = load_half(b);
     const int high = load_u16(b + 2);
     for (int g = 0; g < 8; ++g) {
       const int s = ((b[4 + g / 2] >> (4 * (g & 1))) & 15) | ((high >> (2 * g)) & 3) << 4;
-      scale[2 * g] = scale[2 * g + 1] = d * static_cast<float>(s - 32);
+      scale[g] = d * static_cast<float>(s - 32);
       look_up(b + 8 + 16 * g, code + 32 * g);
     }
   }

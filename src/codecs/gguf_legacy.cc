@@ -7,8 +7,7 @@ namespace planeloom {
 namespace {
 
 struct Block32 {
-  static constexpr int kBlock = 32;
-  static constexpr bool kWide = false;
+  static constexpr int kBlock = 32, kGroup = 32;
 };
 
 void nibbles(const uint8_t* q, uint8_t* code) {
@@ -27,7 +26,7 @@ struct Q4_0 : Block32 {
   static constexpr int kBytes = 18, kZero = 8;
   static void unpack(const uint8_t* b, uint8_t* code, float* scale,
                      float*) {  // d | 16 nibble pairs
-    scale[0] = scale[1] = load_half(b);
+    scale[0] = load_half(b);
     nibbles(b + 2, code);
   }
 };
@@ -37,8 +36,8 @@ struct Q4_1 : Block32 {
   static constexpr int kBytes = 20, kZero = kAffine;
   static void unpack(const uint8_t* b, uint8_t* code, float* scale,
                      float* offset) {  // d | m | nibbles
-    scale[0] = scale[1] = load_half(b);
-    offset[0] = offset[1] = load_half(b + 2);
+    scale[0] = load_half(b);
+    offset[0] = load_half(b + 2);
     nibbles(b + 4, code);
   }
 };
@@ -48,7 +47,7 @@ struct Q5_0 : Block32 {
   static constexpr int kBytes = 22, kZero = 16;
   static void unpack(const uint8_t* b, uint8_t* code, float* scale,
                      float*) {  // d | 4 high-bit bytes | nibbles
-    scale[0] = scale[1] = load_half(b);
+    scale[0] = load_half(b);
     nibbles(b + 6, code);
     fifth_bits(b + 2, code);
   }
@@ -59,8 +58,8 @@ struct Q5_1 : Block32 {
   static constexpr int kBytes = 24, kZero = kAffine;
   static void unpack(const uint8_t* b, uint8_t* code, float* scale,
                      float* offset) {  // d | m | high bits | nibbles
-    scale[0] = scale[1] = load_half(b);
-    offset[0] = offset[1] = load_half(b + 2);
+    scale[0] = load_half(b);
+    offset[0] = load_half(b + 2);
     nibbles(b + 8, code);
     fifth_bits(b + 4, code);
   }
@@ -69,10 +68,9 @@ struct Q5_1 : Block32 {
 struct Q8_0 : Block32 {
   static constexpr DType kType = DType::kQ8_0;
   static constexpr int kBytes = 34, kZero = 128;
-  static constexpr bool kWide = true;
   static void unpack(const uint8_t* b, uint8_t* code, float* scale,
                      float*) {  // d | 32 signed bytes
-    scale[0] = scale[1] = load_half(b);
+    scale[0] = load_half(b);
     for (int i = 0; i < 32; ++i) code[i] = b[2 + i] ^ 0x80;  // q + 128
   }
 };

@@ -1,21 +1,26 @@
 // The two plane formats of Planeloom: bit-planes (BPDQ, RTN) and trit-planes (PTQTP), as they lie
-// on disk and in memory.
+// on disk and in memory. The kernels read these bytes as they are (docs/decisions/0005).
+//
+// Both keep sixteen rows together; the last block is padded with rows of zeros. A line is 64 bytes:
+// byte 4 r + b belongs to row r of the block and to column b of four neighbours, so a line of codes
+// meets the activations of four columns in all sixteen rows at once.
 //
 // bitplane k=K g=G, w = bias + sum_p c_p b_p, b in {0, 1}:
-//   codes  per row, per 64 columns: K little-endian 64-bit words; bit j of word p is plane p at
-//   column 64 b + j.
-//          A last half block of 32 columns is K 32-bit words, so that a weight takes exactly K
-//          bits.
-//   coef   per row and group of G columns: K + 1 fp16, c_0 ... c_{K-1}, then the bias.    K + 16 (K
-//   + 1) / G bits
+//   codes  per block and 32 columns K lines. A pair of planes (0, 1 and 2, 3) takes two lines of
+//          two-bit fields: field f of line l is columns 16 l + 4 f + b, the lower plane in the
+//          lower bit. An odd last plane takes one line of bits: bit j is columns 4 j + b.
+//   coef   per block and group of G columns: 16 fp16 c_0, ..., 16 fp16 c_(K-1), 16 fp16 bias.
+//   bits   K + 16 (K + 1) / G
+//
 // tritplane g=G, w = a1 t1 + a2 t2, t in {-1, 0, 1}:
-//   codes  per row, per 64 columns: 13 bytes of plane 1, then 13 of plane 2; a byte holds five
-//   base-3 digits t + 1, the
-//          first column lowest (the 13th byte holds four). A last half block of 32 columns: 7 bytes
-//          each (two in the 7th). Every byte decodes: 243 ... 255, which no encoder writes, count
-//          as byte - 243.
-//   coef   per row and group: two fp16, a1 and a2.                                       3.25 + 32
-//   / G bits
+//   codes  per block and 20 columns a line of plane 1, then a line of plane 2. A byte holds five
+//          digits t + 1 as a fraction of 256: ceil(n 256 / 243), n the base-3 number whose leading
+//          digit is field 0. Field f is column 4 f + b of the line's twenty. The last lines are
+//          filled up with zeros (t = 0).
+//   coef   per block and group: 16 fp16 a1, 16 fp16 a2.
+//   bits   3.2 + 32 / G, and what fills the last line
+//
+// A coefficient that is not finite is read as 0; every byte decodes.
 #pragma once
 #include "codecs/codec.h"
 
@@ -28,6 +33,9 @@ Result<const Codec*> bitplane_codec(int planes, int group);
 /// "tritplane g=128": two planes of {-1, 0, 1}, one coefficient per plane and group (the same
 /// groups).
 Result<const Codec*> tritplane_codec(int group);
+
+/// The most bit-planes a weight can have.
+inline constexpr int kMaxPlanes = 4;
 
 /// The groups that both formats know.
 bool plane_group_known(int group);
@@ -43,5 +51,9 @@ Result<EncodedMatrix> encode_bitplane(int planes, int group, int64_t rows, int64
 Result<EncodedMatrix> encode_tritplane(int group, int64_t rows, int64_t cols,
                                        std::span<const uint8_t> codes,
                                        std::span<const uint16_t> coef);
+
+inline constexpr int64_t kLineBytes = 64;
+/// Columns of one line of five-trit bytes.
+inline constexpr int64_t kTritColumns = 20;
 
 }  // namespace planeloom

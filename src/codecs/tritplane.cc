@@ -1,131 +1,76 @@
 // "tritplane g=G": the layout is in planes.h.
-#include <array>
+#include <fmt/format.h>
 
-#include "codecs/plane_common.h"
+#include "codecs/plane_codec.h"
 
 namespace planeloom {
 namespace {
 
 using namespace planes_detail;
 
-constexpr int kTritPlanes = 2;
+constexpr int kTritPlanes = 2, kDigits = 5;
 
-/// Entry b: the five base-3 digits of b, lowest first, then three bytes of padding so that a copy
-/// is one store.
-constexpr std::array<std::array<uint8_t, 8>, 256> make_digits() {
-  std::array<std::array<uint8_t, 8>, 256> table{};
-  for (int b = 0; b < 256; ++b)
-    for (int i = 0, rest = b % 243; i < 5; ++i, rest /= 3)
-      table[b][i] = static_cast<uint8_t>(rest % 3);
-  return table;
+/// Multiplying by 3^f (mod 256) brings digit f to the top of the fraction.
+constexpr uint8_t kPower[kDigits] = {1, 3, 9, 27, 81};
+
+/// The five digits as a fraction of 256.
+uint8_t pack(const uint8_t* digit) {
+  int n = 0;
+  for (int f = 0; f < kDigits; ++f) n = 3 * n + digit[f];
+  return static_cast<uint8_t>((n * 256 + 242) / 243);
 }
-constexpr auto kDigits = make_digits();
-
-/// Bytes that one plane needs for `columns` (64 or 32) columns.
-constexpr int64_t plane_bytes(int64_t columns) { return (columns + 4) / 5; }
-
-/// digits: (columns); columns is 64 or 32.
-void decode_block(const uint8_t* bytes, int64_t columns, uint8_t* digits) {
-  const int64_t whole = columns / 5;
-  // Eight bytes a store: the three too many are overwritten by the next, and the last whole byte
-  // has room for them.
-  for (int64_t i = 0; i + 1 < whole; ++i) std::memcpy(digits + 5 * i, kDigits[bytes[i]].data(), 8);
-  std::memcpy(digits + 5 * (whole - 1), kDigits[bytes[whole - 1]].data(), 5);
-  std::memcpy(digits + 5 * whole, kDigits[bytes[whole]].data(),
-              static_cast<size_t>(columns - 5 * whole));
+uint8_t digit_of(uint8_t byte, int64_t f) {
+  return static_cast<uint8_t>((static_cast<uint8_t>(byte * kPower[f]) * 3) >> 8);
 }
 
-void encode_block(const uint8_t* digits, int64_t columns, uint8_t* bytes) {
-  for (int64_t i = 0; i < plane_bytes(columns); ++i) {
-    int value = 0;
-    for (int64_t c = std::min(columns, 5 * i + 5); c-- > 5 * i;) value = 3 * value + digits[c];
-    bytes[i] = static_cast<uint8_t>(value);
+struct TritLayout {
+  int coefficients() const { return kTritPlanes; }
+  int64_t block_bytes(int64_t cols) const {
+    return (cols + kTritColumns - 1) / kTritColumns * kTritPlanes * kLineBytes;
   }
-}
-
-class TritplaneCodec final : public Codec {
- public:
-  explicit TritplaneCodec(int group) : group_(group), name_(fmt::format("tritplane g={}", group)) {}
-
-  std::string_view name() const override { return name_; }
-  CodecLayout layout() const override {
-    return {CodecLayout::Kind::kTritplane, DType::kI8, kTritPlanes, group_};
+  void clear(uint8_t* block, int64_t cols) const {
+    constexpr uint8_t kZeros[kDigits] = {1, 1, 1, 1, 1};
+    std::memset(block, pack(kZeros), static_cast<size_t>(block_bytes(cols)));
   }
-  int64_t col_multiple() const override { return group_; }
-  int64_t code_bytes(int64_t cols) const override {
-    return kTritPlanes * (cols / 64 * plane_bytes(64) + (cols % 64 != 0 ? plane_bytes(32) : 0));
+  /// The byte of plane 1; plane 2's is a line further.
+  static int64_t byte(int64_t row, int64_t c) {
+    return c / kTritColumns * kTritPlanes * kLineBytes + 4 * row + c % 4;
   }
-  int64_t coef_bytes(int64_t cols) const override { return cols / group_ * kTritPlanes * 2; }
-  int planes() const override { return kTritPlanes; }
-
-  void decode_row(const PackedMatrix& w, int64_t row, float* out) const override {
-    uint8_t digits[kTritPlanes][64];
-    float level[9] = {};
-    int64_t group = -1;
-    for (int64_t c = 0; c < w.cols; c += 64) {
-      const int64_t columns = std::min<int64_t>(64, w.cols - c);
-      for (int p = 0; p < kTritPlanes; ++p) decode_block(block(w, row, c, p), columns, digits[p]);
-      for (int64_t half = 0; half < columns; half += 32) {  // a group starts at a multiple of 32
-        if (const int64_t g = (c + half) / group_; g != group) levels(w, row, group = g, level);
-        for (int64_t j = half; j < half + 32; ++j)
-          out[c + j] = level[digits[0][j] + 3 * digits[1][j]];
-      }
+  PairIndex index(const uint8_t* block, int64_t row, int64_t c) const {
+    const uint8_t* at = block + byte(row, c);
+    const int64_t f = c % kTritColumns / 4;
+    return {digit_of(at[0], f), digit_of(at[kLineBytes], f)};
+  }
+  /// code: digit of plane 1 + 3 x digit of plane 2.
+  void set(uint8_t* block, int64_t row, int64_t c, uint8_t code) const {
+    const uint8_t value[kTritPlanes] = {static_cast<uint8_t>(code % 3),
+                                        static_cast<uint8_t>(code / 3)};
+    for (int p = 0; p < kTritPlanes; ++p) {
+      uint8_t& at = block[byte(row, c) + p * kLineBytes];
+      uint8_t digit[kDigits];
+      for (int f = 0; f < kDigits; ++f) digit[f] = digit_of(at, f);
+      digit[c % kTritColumns / 4] = value[p];
+      at = pack(digit);
     }
   }
-
-  void unpack_row(const PackedMatrix& w, int64_t row, PlaneRow out) const override {
-    const int64_t padded = padded_cols(w.cols), scales = padded / kScaleGroup;
-    for (int64_t c = 0; c < w.cols; c += 64)
-      for (int p = 0; p < kTritPlanes; ++p)
-        decode_block(block(w, row, c, p), std::min<int64_t>(64, w.cols - c),
-                     out.code + p * padded + c);
-    const int64_t per_group = group_ / kScaleGroup;
-    for (int64_t g = 0; g < w.cols / group_; ++g) {
-      float sum = 0;
-      for (int p = 0; p < kTritPlanes; ++p) {
-        const float alpha = coef_at(w, coef_bytes(w.cols), row, g * kTritPlanes + p);
-        std::fill_n(out.scale + p * scales + g * per_group, per_group, alpha);
-        sum += alpha;
-      }
-      std::fill_n(out.offset + g * per_group, per_group, -sum);
-    }
-    clear_padding(w.cols, kTritPlanes, out);
+  LevelPairs levels(const float* coef) const {
+    return {{-coef[0], 0.0f, coef[0], 0.0f}, {-coef[1], 0.0f, coef[1], 0.0f}};
   }
-
-  /// code: (cols), digit of plane 1 + 3 x digit of plane 2.
-  void encode_row(const uint8_t* code, int64_t cols, uint8_t* out) const {
-    uint8_t digits[64];
-    for (int64_t c = 0; c < cols; c += 64) {
-      const int64_t columns = std::min<int64_t>(64, cols - c);
-      for (int p = 0; p < kTritPlanes; ++p, out += plane_bytes(columns)) {
-        for (int64_t j = 0; j < columns; ++j)
-          digits[j] = p == 0 ? code[c + j] % 3 : code[c + j] / 3;
-        encode_block(digits, columns, out);
-      }
-    }
-  }
-
- private:
-  const uint8_t* block(const PackedMatrix& w, int64_t row, int64_t c, int plane) const {
-    const int64_t width = plane_bytes(std::min<int64_t>(64, w.cols - c));
-    return reinterpret_cast<const uint8_t*>(w.codes.data()) + row * code_bytes(w.cols) +
-           c / 64 * kTritPlanes * plane_bytes(64) + plane * width;
-  }
-  void levels(const PackedMatrix& w, int64_t row, int64_t g, float* level) const {
-    const float a1 = coef_at(w, coef_bytes(w.cols), row, g * 2),
-                a2 = coef_at(w, coef_bytes(w.cols), row, g * 2 + 1);
-    const float first[3] = {-a1, 0.0f, a1}, second[3] = {-a2, 0.0f, a2};
-    for (int v = 0; v < 9; ++v) level[v] = first[v % 3] + second[v / 3];
-  }
-
-  int group_;
-  std::string name_;
 };
+
+using TritplaneCodec = PlaneCodec<TritLayout>;
 
 /// Null when out of range. Every instance is made at the first call and lives as long as the
 /// program.
 const TritplaneCodec* instance(int group) {
-  static const std::vector<TritplaneCodec> all(std::begin(kGroups), std::end(kGroups));
+  static const std::vector<TritplaneCodec> all = [] {
+    std::vector<TritplaneCodec> list;
+    for (int g : kGroups)
+      list.emplace_back(TritLayout{},
+                        CodecLayout{CodecLayout::Kind::kTritplane, DType::kI8, kTritPlanes, g},
+                        fmt::format("tritplane g={}", g));
+    return list;
+  }();
   const int index = group_index(group);
   return index < 0 ? nullptr : &all[static_cast<size_t>(index)];
 }
@@ -143,11 +88,7 @@ Result<EncodedMatrix> encode_tritplane(int group, int64_t rows, int64_t cols,
   PL_TRY([[maybe_unused]] const Codec* known, tritplane_codec(group));
   const TritplaneCodec* codec = instance(group);
   PL_CHECK(check_encode(*codec, rows, cols, group, kTritPlanes, 9, codes, coef));
-  EncodedMatrix out = make_encoded(codec, rows, cols, coef);
-  auto* bytes = reinterpret_cast<uint8_t*>(out.codes.data());
-  for (int64_t r = 0; r < rows; ++r)
-    codec->encode_row(codes.data() + r * cols, cols, bytes + r * codec->code_bytes(cols));
-  return out;
+  return codec->encode(rows, cols, codes, coef);
 }
 
 }  // namespace planeloom

@@ -33,6 +33,9 @@ Result<std::span<const std::byte>> byte_tensor(const ModelFile& file, const std:
 
 Result<PackedMatrix> read_pair(const ModelFile& file, std::string_view name) {
   PackedMatrix w;
+  if (const auto layout = file.metadata().integer_or(kLayoutKey, 1); layout != kPlanesLayout)
+    return fail("[model] tensor {}: planes in layout {}, {} wanted; quantize the original again",
+                name, layout, kPlanesLayout);
   PL_TRY(const std::string codec, file.metadata().string(codec_key(name)));
   PL_TRY(w.codec, codec_by_name(codec));
   const auto shape = file.metadata().integers(shape_key(name));

@@ -1,5 +1,6 @@
 // How a Planeloom weight is stored in GGUF: NAME.planes and NAME.coef, 1-D I8 tensors that any
-// reader can list, and metadata "planeloom.codec.NAME", "planeloom.shape.NAME" = {rows, cols}.
+// reader can list, and metadata "planeloom.codec.NAME", "planeloom.shape.NAME" = {rows, cols}. One
+// "planeloom.layout" for the file says which order of bytes the pairs have (codecs/planes.h).
 #pragma once
 #include <string>
 #include <string_view>
@@ -20,6 +21,10 @@ inline std::string codec_key(std::string_view name) {
 inline std::string shape_key(std::string_view name) {
   return "planeloom.shape." + std::string(name);
 }
+
+/// The order of bytes that this program writes, and the only one that it reads.
+inline constexpr int64_t kPlanesLayout = 2;
+inline constexpr std::string_view kLayoutKey = "planeloom.layout";
 
 /// Announces a pair before the file is created: sets the metadata and appends the specs (one when
 /// there are no coefficients). The caller then writes codes, and coef where present, in that order.

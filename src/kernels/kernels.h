@@ -1,11 +1,15 @@
 // One contract per operation. Every ISA gives the same bits as the scalar reference in ref/,
-// because the order of sums is part of the contract ("sixteen lanes", below) and multiply-adds are
-// fused everywhere.
+// because the order of sums is part of the contract and multiply-adds are fused everywhere.
 //
-// Sixteen lanes: a sum over n terms keeps 16 float accumulators; term i goes to lane i mod 16 by
-// fused multiply-add, in rising order of i. The lanes are then folded 16 -> 8 -> 4 -> 2 -> 1, lane
-// j with lane j + half. A result therefore depends on its own row and token only: not on batch,
-// threads or vector width.
+// Float sums keep sixteen lanes: a sum over n terms has 16 float accumulators; term i goes to lane
+// i mod 16 by fused multiply-add, in rising order of i. The lanes are then folded 16 -> 8 -> 4 -> 2
+// -> 1, lane j with lane j + half.
+//
+// Integer dots keep one accumulator per row (a tile has sixteen rows, one per lane): the products
+// of an activation group, or of a scale group where that is narrower, add up exactly in int32; what
+// follows is float, in rising order of columns (dot_tile below).
+//
+// A result therefore depends on its own row and token only: not on batch, threads or vector width.
 #pragma once
 #include <cstdint>
 
@@ -16,36 +20,39 @@ namespace planeloom {
 
 inline constexpr float kSmallestActivation = 1e-30f;
 
-/// One token's activations in the int8 form that PlaneRow weights meet. P = padded_cols(cols).
-/// Groups of 16 columns share a scale max|x| / 127; codes are rounded to nearest even. All codes of
-/// a group are 0 when max|x| <= kSmallestActivation (its scale's inverse could overflow); an
-/// infinite or NaN x has code 0.
-struct Int8Row {
-  const int8_t* code;       // (P), padding is 0
-  const float* lane_scale;  // (P / 64, 16): the scale of the four columns that a lane sums
-  const float* sum;         // (P / 16): scale * sum of the codes of 16 columns
-};
-
-/// A batch of Int8Row with fixed strides.
+/// Activations in the int8 form that CodeTile weights meet. 32 columns share a scale max|x| / 127;
+/// codes are rounded to nearest even. All codes of a group are 0 when max|x| <= kSmallestActivation
+/// (its scale's inverse could overflow); an infinite or NaN x has code 0. cols is a multiple of 32.
 struct Int8Rows {
-  const int8_t* code;       // (tokens, P)
-  const float* lane_scale;  // (tokens, P / 4)
-  const float* sum;         // (tokens, P / 16)
-  int64_t padded;           // P
+  const int8_t* code;  // (tokens, cols)
+  const float* scale;  // (tokens, cols / 32)
+  const int32_t* sum;  // (tokens, cols / 16): of the codes of 16 columns
+  int64_t cols;
+
+  const int8_t* codes_of(int64_t token) const { return code + token * cols; }
+  const float* scales_of(int64_t token) const { return scale + token * (cols / 32); }
+  const int32_t* sums_of(int64_t token) const { return sum + token * (cols / 16); }
+  /// The same rows from column c on (a multiple of 32), or from token t on.
+  Int8Rows from_col(int64_t c) const { return {code + c, scale + c / 32, sum + c / 16, cols}; }
+  Int8Rows from_token(int64_t t) const { return {codes_of(t), scales_of(t), sums_of(t), cols}; }
 };
 
-/// A block of unpacked weight rows with fixed strides (codecs/codec.h PlaneRow).
-struct PlaneRows {
-  const uint8_t* code;  // (rows, planes, P)
-  const float* scale;   // (rows, planes, P / 16)
-  const float* offset;  // (rows, P / 16)
-  int planes;
-  bool wide;       // some code exceeds 127
-  int64_t padded;  // P
+/// A CodeTile to read: sixteen rows, `cols` columns from a multiple of the group on.
+struct TileView {
+  const uint8_t* code;  // (cols / 4, 16 rows, 4)
+  const float* scale;   // (cols / group, 16 rows)
+  const float* offset;  // (cols / group, 16 rows) when affine
+  int64_t cols;
+  CodeForm form;
 };
 
-/// Writes what codec->unpack_row writes, bit for bit.
-using UnpackRow = void (*)(const PackedMatrix& w, int64_t row, PlaneRow out);
+/// Writes what codec->unpack_tile writes, bit for bit.
+using UnpackTile = void (*)(const PackedMatrix& w, int64_t first, int64_t col, int64_t cols,
+                            CodeTile out);
+
+/// What unpack_tile and dot_tile give over all columns, without the tile in between.
+using DotPacked = void (*)(const PackedMatrix& w, int64_t first, const Int8Rows& x, int64_t tokens,
+                           float* y, int64_t y_stride);
 
 /// The table of one implementation. Plain functions on plain buffers; no allocation, no threads.
 struct Kernels {
@@ -56,14 +63,17 @@ struct Kernels {
   void (*dot_f32)(const float* w, int64_t w_stride, int64_t rows, const float* x, int64_t x_stride,
                   int64_t tokens, int64_t n, float* out, int64_t out_stride);
 
-  /// out[t * out_stride + r] = the same product in integer planes: per 64 columns and plane, lane j
-  /// takes the exact int32 sum of columns 4j..4j+3 times (scale of those columns * lane_scale[j]);
-  /// then the offsets follow as sixteen-lane terms offset[i] * sum[i].
-  void (*dot_planes)(const PlaneRows& w, int64_t rows, const Int8Rows& x, int64_t tokens,
-                     float* out, int64_t out_stride);
+  /// y[t * y_stride + r] += sum over the tile's columns, for the sixteen rows r. Per scale group,
+  /// in rising order:
+  ///   sum = 0;  per 32 columns of it (per 16 when the group is 16 wide):
+  ///     sum = fma(float(sum of (code - zero) * x.code, exact), x.scale, sum)
+  ///   y = fma(sum, scale, y);  affine: y = fma(x.scale * float(sum of x.code), offset, y)
+  void (*dot_tile)(const TileView& w, const Int8Rows& x, int64_t tokens, float* y,
+                   int64_t y_stride);
 
-  /// Quantizes one token: x (cols) -> code (P), lane_scale (P / 4), sum (P / 16).
-  void (*quantize_int8)(const float* x, int64_t cols, int8_t* code, float* lane_scale, float* sum);
+  /// Quantizes one token, cols a multiple of 32: x (cols) -> code (cols), scale (cols / 32),
+  /// sum (cols / 16).
+  void (*quantize_int8)(const float* x, int64_t cols, int8_t* code, float* scale, int32_t* sum);
 
   /// out[i] = x[i] * (1 / sqrt(mean(x^2) + eps)) * gain[i]. May run in place.
   void (*rms_norm)(const float* x, const float* gain, float eps, int64_t n, float* out);
@@ -83,8 +93,11 @@ struct Kernels {
   /// out[i] = float(in[i]) for IEEE half.
   void (*half_to_float)(const uint16_t* in, int64_t n, float* out);
 
-  /// A faster unpack_row for this codec, or null when the codec's own is what there is.
-  UnpackRow (*find_unpack)(const Codec& codec);
+  /// A faster unpack_tile for this codec, or null when the codec's own is what there is.
+  UnpackTile (*find_unpack)(const Codec& codec);
+  /// Dots of so few tokens on the packed bytes themselves, or null where a tile is what there is or
+  /// what is faster.
+  DotPacked (*find_dot)(const Codec& codec, int64_t tokens);
 };
 
 /// The table of an ISA that supported_isas() lists.

@@ -11,11 +11,15 @@ T* at_least(std::vector<T>& buffer, int64_t size) {
   return buffer.data();
 }
 
-// Rows unpacked at a time. With few tokens the block should stay in L1; with many, in L2, read once
-// per token tile.
-int64_t block_rows(int64_t tokens) { return tokens <= 4 ? 8 : 32; }
+/// Rows of integer codes that one worker takes at a time: few enough to share small matrices,
+/// enough that the activations of a panel, read again for each block, cost little.
+constexpr int64_t kCodeRows = 64;
 
-/// Tokens per pass over an unpacked block: their activations should stay in L1 and L2 beside it.
+/// Rows decoded to float at a time. With few tokens the block should stay in L1; with many, in L2,
+/// read once per token tile.
+int64_t float_rows(int64_t tokens) { return tokens <= 4 ? 8 : 32; }
+
+/// Tokens per pass over a float block: their activations should stay in L1 and L2 beside it.
 constexpr int64_t kTokenTile = 16;
 
 void add_bias(std::span<const float> bias, int64_t first, int64_t rows, int64_t tokens, float* y,
@@ -46,27 +50,59 @@ void float_block(const Compute& compute, const PackedMatrix& w, int64_t first, i
                              y + t * y_stride + first, y_stride);
 }
 
-void plane_block(const Compute& compute, const PackedMatrix& w, int64_t first, int64_t rows,
-                 const Int8Rows& x, int64_t tokens, LinearScratch::Worker& scratch, float* y,
-                 int64_t y_stride) {
-  const int64_t padded = x.padded, groups = padded / kScaleGroup;
-  const int planes = w.codec->planes();
-  uint8_t* code = at_least(scratch.code, rows * planes * padded);
-  float* scale = at_least(scratch.scale, rows * planes * groups);
-  float* offset = at_least(scratch.offset, rows * groups);
-  const UnpackRow fast = compute.kernels->find_unpack(*w.codec);
-  for (int64_t r = 0; r < rows; ++r) {
-    const PlaneRow row{code + r * planes * padded, scale + r * planes * groups,
-                       offset + r * groups};
-    fast ? fast(w, first + r, row) : w.codec->unpack_row(w, first + r, row);
+/// Columns of a tile that are unpacked at a time: 8 KiB of codes, which stay in L1 while all tokens
+/// meet them; the activations of these columns stay in L2 over the tiles of a block.
+int64_t panel_cols(const Codec& codec) {
+  const int64_t unit = codec.col_multiple();
+  return unit * std::max<int64_t>(1, 512 / unit);
+}
+
+/// y[t * y_stride + r] = 0 for sixteen rows.
+void clear_tile(int64_t tokens, float* y, int64_t y_stride) {
+  for (int64_t t = 0; t < tokens; ++t) std::fill_n(y + t * y_stride, kTileRows, 0.0f);
+}
+
+/// Rows first .. first + rows - 1 (first a multiple of 16), unpacked panel by panel.
+void unpacked_block(const Compute& compute, const PackedMatrix& w, int64_t first, int64_t rows,
+                    const Int8Rows& x, int64_t tokens, LinearScratch::Worker& scratch, float* y,
+                    int64_t y_stride) {
+  const CodeForm form = w.codec->form();
+  const int64_t panel = std::min(panel_cols(*w.codec), w.cols), groups = panel / form.group;
+  const CodeTile tile{at_least(scratch.code, panel * kTileRows),
+                      at_least(scratch.scale, groups * kTileRows),
+                      at_least(scratch.offset, groups * kTileRows)};
+  const UnpackTile fast = compute.kernels->find_unpack(*w.codec);
+  for (int64_t c = 0; c < w.cols; c += panel) {
+    const int64_t cols = std::min(panel, w.cols - c);
+    for (int64_t r = 0; r < rows; r += kTileRows) {
+      fast ? fast(w, first + r, c, cols, tile) : w.codec->unpack_tile(w, first + r, c, cols, tile);
+      compute.kernels->dot_tile({tile.code, tile.scale, tile.offset, cols, form}, x.from_col(c),
+                                tokens, y + r, y_stride);
+    }
   }
-  const PlaneRows block{code, scale, offset, planes, w.codec->wide_codes(), padded};
-  for (int64_t t = 0; t < tokens; t += kTokenTile) {
-    const Int8Rows tile{x.code + t * padded, x.lane_scale + t * padded / 4, x.sum + t * groups,
-                        padded};
-    compute.kernels->dot_planes(block, rows, tile, std::min(kTokenTile, tokens - t),
-                                y + t * y_stride + first, y_stride);
-  }
+}
+
+void code_rows(const Compute& compute, const PackedMatrix& w, int64_t first, int64_t rows,
+               const Int8Rows& x, int64_t tokens, LinearScratch::Worker& scratch, float* y,
+               int64_t y_stride) {
+  const DotPacked dot = compute.kernels->find_dot(*w.codec, tokens);
+  for (int64_t r = 0; r < rows; r += kTileRows) clear_tile(tokens, y + r, y_stride);
+  if (!dot) return unpacked_block(compute, w, first, rows, x, tokens, scratch, y, y_stride);
+  for (int64_t r = 0; r < rows; r += kTileRows) dot(w, first + r, x, tokens, y + r, y_stride);
+}
+
+/// Rows first .. end - 1, first a multiple of 16. Whole tiles go straight to y; the rest of a last
+/// tile, if any, is computed beside it.
+void code_block(const Compute& compute, const PackedMatrix& w, int64_t first, int64_t end,
+                const Int8Rows& x, int64_t tokens, LinearScratch::Worker& scratch, float* y,
+                int64_t y_stride) {
+  const int64_t whole = (end - first) / kTileRows * kTileRows, rest = end - first - whole;
+  if (whole > 0) code_rows(compute, w, first, whole, x, tokens, scratch, y + first, y_stride);
+  if (rest == 0) return;
+  float* edge = at_least(scratch.edge, tokens * kTileRows);
+  code_rows(compute, w, first + whole, kTileRows, x, tokens, scratch, edge, kTileRows);
+  for (int64_t t = 0; t < tokens; ++t)
+    std::copy_n(edge + t * kTileRows, rest, y + t * y_stride + first + whole);
 }
 
 }  // namespace
@@ -81,16 +117,16 @@ void LinearInput::set(const float* x, int64_t stride, int64_t tokens, int64_t co
 
 const Int8Rows& LinearInput::int8_rows(const Compute& compute) {
   if (have_int8_) return rows_;
-  const int64_t padded = padded_cols(cols_);
-  int8_t* code = at_least(code_, tokens_ * padded);
-  float* lane_scale = at_least(lane_scale_, tokens_ * padded / 4);
-  float* sum = at_least(sum_, tokens_ * padded / 16);
+  int8_t* code = at_least(code_, tokens_ * cols_);
+  float* scale = at_least(scale_, tokens_ * cols_ / kActivationGroup);
+  int32_t* sum = at_least(sum_, tokens_ * cols_ / 16);
+  rows_ = {code, scale, sum, cols_};
   compute.pool->parallel_for(tokens_, 8, [&](int64_t begin, int64_t end, int) {
     for (int64_t t = begin; t < end; ++t)
-      compute.kernels->quantize_int8(x_ + t * stride_, cols_, code + t * padded,
-                                     lane_scale + t * padded / 4, sum + t * padded / 16);
+      compute.kernels->quantize_int8(x_ + t * stride_, cols_, code + t * cols_,
+                                     scale + t * (cols_ / kActivationGroup),
+                                     sum + t * (cols_ / 16));
   });
-  rows_ = {code, lane_scale, sum, padded};
   have_int8_ = true;
   return rows_;
 }
@@ -98,14 +134,14 @@ const Int8Rows& LinearInput::int8_rows(const Compute& compute) {
 void linear(const Compute& compute, const PackedMatrix& w, std::span<const float> bias,
             LinearInput& input, ActivationMode mode, LinearScratch& scratch, float* y,
             int64_t y_stride) {
-  const int64_t tokens = input.tokens(), block = block_rows(tokens);
-  const bool planes = mode == ActivationMode::kInt8 && w.codec->planes() > 0;
-  const Int8Rows* int8_rows = planes ? &input.int8_rows(compute) : nullptr;
+  const int64_t tokens = input.tokens();
+  const bool codes = mode == ActivationMode::kInt8 && w.codec->form().group > 0;
+  const Int8Rows* int8_rows = codes ? &input.int8_rows(compute) : nullptr;
   scratch.reserve(compute.pool->size());
+  const int64_t block = codes ? kCodeRows : float_rows(tokens);
   compute.pool->parallel_for(w.rows, block, [&](int64_t begin, int64_t end, int worker) {
-    if (planes)
-      plane_block(compute, w, begin, end - begin, *int8_rows, tokens, scratch.worker(worker), y,
-                  y_stride);
+    if (codes)
+      code_block(compute, w, begin, end, *int8_rows, tokens, scratch.worker(worker), y, y_stride);
     else
       float_block(compute, w, begin, end - begin, input, scratch.worker(worker), y, y_stride);
     add_bias(bias, begin, end - begin, tokens, y, y_stride);

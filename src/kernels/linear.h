@@ -8,7 +8,7 @@
 
 namespace planeloom {
 
-/// How activations meet low-bit weights: as float, or rounded to int8 in groups of 16 columns.
+/// How activations meet low-bit weights: as float, or rounded to int8 in groups of 32 columns.
 enum class ActivationMode { kFloat, kInt8 };
 
 /// The input of one or several linears: the float rows, and their int8 form made once when a codec
@@ -29,20 +29,21 @@ class LinearInput {
   const float* x_ = nullptr;
   int64_t stride_ = 0, tokens_ = 0, cols_ = 0;
   bool have_int8_ = false;
-  std::vector<int8_t> code_;       // (tokens, P)
-  std::vector<float> lane_scale_;  // (tokens, P / 4)
-  std::vector<float> sum_;         // (tokens, P / 16)
+  std::vector<int8_t> code_;  // (tokens, cols)
+  std::vector<float> scale_;  // (tokens, cols / 32)
+  std::vector<int32_t> sum_;  // (tokens, cols / 16)
   Int8Rows rows_{};
 };
 
-/// Room for unpacked weight rows, one block per worker; grows on first use, then no allocation.
+/// Room for unpacked weights, per worker; grows on first use, then no allocation.
 class LinearScratch {
  public:
   struct Worker {
     std::vector<float> floats;  // (block rows, cols)
-    std::vector<uint8_t> code;  // (block rows, planes, P)
-    std::vector<float> scale;   // (block rows, planes, P / 16)
-    std::vector<float> offset;  // (block rows, P / 16)
+    std::vector<uint8_t> code;  // (panel columns / 4, 16 rows, 4)
+    std::vector<float> scale;   // (panel columns / group, 16 rows)
+    std::vector<float> offset;  // (panel columns / group, 16 rows)
+    std::vector<float> edge;    // (tokens, 16 rows): outputs of a last tile that is not whole
   };
   /// Call before a parallel region; worker() inside it.
   void reserve(int workers) {

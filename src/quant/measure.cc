@@ -82,7 +82,7 @@ void measure_error(const MethodContext& c, QuantResult& result) {
   }
   ErrorReport& report = result.report;
   report.weight_error = total.weight > 0 ? std::sqrt(total.error / total.weight) : 0;
-  report.bits_per_weight = bits_per_weight(*matrix.codec, matrix.cols);
+  report.bits_per_weight = bits_per_weight(*matrix.codec, matrix.rows, matrix.cols);
   if (!c.hessian || c.hessian->identity) return;
   // R R^T is the damped Hessian: take the damping out again, so that the figure is the layer's own.
   report.damping = c.hessian->damping;

@@ -1,5 +1,5 @@
-// gguf_codec_tool decode|unpack|encode TYPE COLS: rows from stdin, converted rows to stdout
-// (gguf_oracle.py drives it). unpack writes scale * code + offset per column in float.
+// gguf_codec_tool decode|encode TYPE COLS: rows from stdin, converted rows to stdout
+// (gguf_oracle.py drives it).
 #include <cstdio>
 #include <cstring>
 #include <string>
@@ -24,14 +24,6 @@ void write_floats(const std::vector<float>& v) {
   std::fwrite(v.data(), sizeof(float), v.size(), stdout);
 }
 
-void unpack(const PackedMatrix& w, int64_t row, std::vector<float>& out) {
-  const size_t padded = static_cast<size_t>(padded_cols(w.cols));
-  std::vector<uint8_t> code(padded);
-  std::vector<float> scale(padded / 16), offset(padded / 16);
-  w.codec->unpack_row(w, row, {code.data(), scale.data(), offset.data()});
-  for (size_t c = 0; c < out.size(); ++c) out[c] = scale[c / 16] * code[c] + offset[c / 16];
-}
-
 int fail_with(const std::string& message) {
   std::fprintf(stderr, "%s\n", message.c_str());
   return 1;
@@ -40,7 +32,7 @@ int fail_with(const std::string& message) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 4) return fail_with("usage: gguf_codec_tool decode|unpack|encode TYPE COLS");
+  if (argc != 4) return fail_with("usage: gguf_codec_tool decode|encode TYPE COLS");
   const std::string mode = argv[1];
   const auto codec = codec_by_name(argv[2]);
   if (!codec) return fail_with(codec.error().message);
@@ -67,10 +59,7 @@ int main(int argc, char** argv) {
     return fail_with(status.error().message);
   std::vector<float> row(static_cast<size_t>(w.cols));
   for (int64_t r = 0; r < w.rows; ++r) {
-    if (mode == "decode")
-      w.codec->decode_row(w, r, row.data());
-    else
-      unpack(w, r, row);
+    w.codec->decode_row(w, r, row.data());
     write_floats(row);
   }
   return 0;

@@ -4,12 +4,12 @@
 
 #include <cmath>
 #include <cstring>
-#include <limits>
 
 #include "base/rng.h"
 #include "codecs/codec.h"
 #include "codecs/encode_simple.h"
 #include "codecs/gguf_codecs.h"
+#include "codecs/unpacked.h"
 #include "tensor/half.h"
 
 namespace planeloom {
@@ -65,39 +65,34 @@ TEST_P(GgufCodec, NamesAndSizes) {
   ASSERT_TRUE(codec);
   EXPECT_EQ(codec->name(), dtype_info(GetParam().type).name);
   EXPECT_EQ(*codec_by_name(codec->name()), codec);
-  EXPECT_EQ(bits_per_weight(*codec, 512), GetParam().bits);
+  EXPECT_EQ(bits_per_weight(*codec, 5, 512), GetParam().bits);
   EXPECT_EQ(codec->coef_bytes(512), 0);
-  EXPECT_EQ(codec->planes(), GetParam().max_code > 0 ? 1 : 0);
-  EXPECT_EQ(codec->wide_codes(), GetParam().max_code > 127);
+  EXPECT_EQ(codec->row_block(), 1);
+  EXPECT_EQ(codec->form().group > 0, GetParam().max_code > 0);
 }
 
-/// unpack_row is another road to the same weights: within rounding of scale * code + offset, and
-/// with clean padding.
+/// unpack_tile is another road to the same weights, bit for bit; rows past the end weigh nothing.
 TEST_P(IntegerCodec, EqualsFloatForm) {
   Rng rng(1);
   for (const int64_t blocks : {1, 3}) {
     const EncodedMatrix m = random_matrix(GetParam(), 20, blocks, rng);
-    const auto padded = static_cast<size_t>(padded_cols(m.cols));
+    const int64_t block = m.codec->col_multiple();
     std::vector<float> want(static_cast<size_t>(m.cols));
     int largest = 0;
-    for (int64_t r = 0; r < m.rows; ++r) {
-      std::vector<uint8_t> code(padded, 0xee);
-      std::vector<float> scale(padded / 16, NAN), offset(padded / 16, NAN);
-      m.codec->decode_row(m.view(), r, want.data());
-      m.codec->unpack_row(m.view(), r, {code.data(), scale.data(), offset.data()});
-      for (size_t c = 0; c < padded; ++c) {
-        const float s = scale[c / 16], o = offset[c / 16], got = s * code[c] + o;
-        largest = std::max<int>(largest, code[c]);
-        if (c >= want.size()) {
-          ASSERT_TRUE(code[c] == 0 && s == 0 && o == 0) << "padding at column " << c;
-          continue;
+    for (int64_t first : {0, 16})
+      for (int64_t col = 0; col < m.cols; col += block) {
+        const int64_t cols = m.cols - col;
+        const test::Unpacked u = test::unpack(m.view(), first, col, cols);
+        for (int64_t r = 0; r < kTileRows; ++r) {
+          const bool real = first + r < m.rows;
+          if (real) m.codec->decode_row(m.view(), first + r, want.data());
+          for (int64_t c = 0; c < cols; ++c) {
+            largest = std::max(largest, u.code_at(r, c));
+            ASSERT_EQ(u.weight(r, c), real ? want[static_cast<size_t>(col + c)] : 0.0f)
+                << "row " << first + r << " column " << col + c;
+          }
         }
-        const float size = std::fabs(s) * code[c] +
-                           std::fabs(o);  // the terms may cancel: rounding is relative to them
-        ASSERT_NEAR(got, want[c], 2 * std::numeric_limits<float>::epsilon() * size)
-            << "row " << r << " column " << c;
       }
-    }
     EXPECT_LE(largest, GetParam().max_code);
     EXPECT_GE(largest, GetParam().max_code * 3 / 4);
   }

@@ -86,8 +86,8 @@ struct PairFile {
     matrix.codec = *codec_by_name("bitplane k=2 g=64");
     matrix.rows = 3;
     matrix.cols = 128;
-    matrix.codes.resize(static_cast<size_t>(3 * matrix.codec->code_bytes(128)), std::byte{0x5a});
-    matrix.coef.resize(static_cast<size_t>(3 * matrix.codec->coef_bytes(128)), std::byte{0x12});
+    matrix.codes.resize(static_cast<size_t>(16 * matrix.codec->code_bytes(128)), std::byte{0x5a});
+    matrix.coef.resize(static_cast<size_t>(16 * matrix.codec->coef_bytes(128)), std::byte{0x12});
     add_pair("blk.0.attn_q.weight", *matrix.codec, 3, 128, metadata, specs);
   }
   /// Writes specs as they now stand, filled with zeros, and opens the file.
@@ -137,6 +137,8 @@ TEST(PlanesPair, RefusesMalformedPairs) {
     EXPECT_TRUE((*file)->has_matrix(name));
     expect_error((*file)->matrix(name), part);
   };
+  refused("quantize the original again",
+          [&](PairFile& f) { f.metadata.set(std::string(kLayoutKey), int64_t{1}); });
   refused("unknown format",
           [&](PairFile& f) { f.metadata.set(codec_key(name), std::string("bitplane k=2")); });
   refused("not a string", [&](PairFile& f) { f.metadata.set(codec_key(name), uint32_t{2}); });
@@ -152,7 +154,7 @@ TEST(PlanesPair, RefusesMalformedPairs) {
     f.metadata.set(shape_key(name), std::vector<int64_t>{int64_t{1} << 40, int64_t{1} << 40});
   });
   refused("rows of",
-          [&](PairFile& f) { f.metadata.set(shape_key(name), std::vector<int64_t>{4, 128}); });
+          [&](PairFile& f) { f.metadata.set(shape_key(name), std::vector<int64_t>{17, 128}); });
   refused("multiple",
           [&](PairFile& f) { f.metadata.set(shape_key(name), std::vector<int64_t>{3, 96}); });
   refused("planes is absent", [&](PairFile& f) { f.specs.erase(f.specs.begin()); });

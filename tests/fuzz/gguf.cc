@@ -18,16 +18,16 @@ struct FuzzModel final : ModelFile {
 };
 
 void use(const PackedMatrix& w) {
-  if (w.cols > 1 << 16) return;
-  const size_t padded = static_cast<size_t>(padded_cols(w.cols));
-  const auto planes = static_cast<size_t>(w.codec->planes());
-  std::vector<float> row(static_cast<size_t>(w.cols)), scale(planes * padded / 16),
-      offset(padded / 16);
-  std::vector<uint8_t> code(planes * padded);
-  for (const int64_t r : {int64_t{0}, w.rows - 1}) {
-    w.codec->decode_row(w, r, row.data());
-    if (planes > 0) w.codec->unpack_row(w, r, {code.data(), scale.data(), offset.data()});
-  }
+  if (w.cols > 1 << 14) return;
+  std::vector<float> row(static_cast<size_t>(w.cols));
+  for (const int64_t r : {int64_t{0}, w.rows - 1}) w.codec->decode_row(w, r, row.data());
+  const int64_t group = w.codec->form().group;
+  if (group == 0) return;
+  const auto scales = static_cast<size_t>(w.cols / group * kTileRows);
+  std::vector<uint8_t> code(static_cast<size_t>(w.cols * kTileRows));
+  std::vector<float> scale(scales), offset(scales);
+  const CodeTile tile{code.data(), scale.data(), offset.data()};
+  w.codec->unpack_tile(w, (w.rows - 1) / kTileRows * kTileRows, 0, w.cols, tile);
 }
 
 }  // namespace

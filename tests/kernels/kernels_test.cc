@@ -10,6 +10,8 @@
 #include <vector>
 
 #include "base/rng.h"
+#include "codecs/planes.h"
+#include "codecs/unpacked.h"
 #include "kernels/ref/ref.h"
 #include "tensor/half.h"
 
@@ -62,54 +64,38 @@ TEST_P(EveryIsa, DotF32IsCloseToDouble) {
   EXPECT_NEAR(got, exact, 67 * 0x1.0p-24 * magnitude);
 }
 
-struct PlaneCase {
-  std::vector<uint8_t> code;
-  std::vector<float> scale, offset;
-  PlaneRows rows;
-};
-
-PlaneCase random_planes(int64_t rows, int planes, int64_t cols, bool wide, uint64_t seed) {
-  const int64_t padded = padded_cols(cols), groups = padded / kScaleGroup;
-  Rng rng(seed);
-  PlaneCase c;
-  c.code.assign(static_cast<size_t>(rows * planes * padded), 0);
-  for (int64_t line = 0; line < rows * planes; ++line)
-    for (int64_t i = 0; i < cols; ++i)
-      c.code[static_cast<size_t>(line * padded + i)] =
-          static_cast<uint8_t>(rng.below(wide ? 256 : 128));
-  c.scale = normals(rows * planes * groups, seed + 1, 0.01);
-  c.offset = normals(rows * groups, seed + 2, 0.1);
-  c.rows = {c.code.data(), c.scale.data(), c.offset.data(), planes, wide, padded};
-  return c;
-}
-
 struct Quantized {
   std::vector<int8_t> code;
-  std::vector<float> lane_scale, sum;
-  int64_t padded;
-  Int8Rows rows() const { return {code.data(), lane_scale.data(), sum.data(), padded}; }
+  std::vector<float> scale;
+  std::vector<int32_t> sum;
+  int64_t cols;
+  Int8Rows rows() const { return {code.data(), scale.data(), sum.data(), cols}; }
 };
 
 Quantized quantize(const Kernels& kernels, const std::vector<float>& x, int64_t tokens,
                    int64_t cols) {
-  const int64_t padded = padded_cols(cols);
-  Quantized q{std::vector<int8_t>(static_cast<size_t>(tokens * padded), 99),
-              std::vector<float>(static_cast<size_t>(tokens * padded / 4)),
-              std::vector<float>(static_cast<size_t>(tokens * padded / 16)), padded};
+  const auto size = static_cast<size_t>(tokens * cols);
+  Quantized q{std::vector<int8_t>(size, 99), std::vector<float>(size / 32),
+              std::vector<int32_t>(size / 16), cols};
   for (int64_t t = 0; t < tokens; ++t)
-    kernels.quantize_int8(x.data() + t * cols, cols, q.code.data() + t * padded,
-                          q.lane_scale.data() + t * padded / 4, q.sum.data() + t * padded / 16);
+    kernels.quantize_int8(x.data() + t * cols, cols, q.code.data() + t * cols,
+                          q.scale.data() + t * cols / 32, q.sum.data() + t * cols / 16);
   return q;
 }
 
 TEST_P(EveryIsa, QuantizeInt8HasTheReferenceBits) {
-  for (int64_t cols : {32, 64, 96, 100, 576, 1}) {
+  for (int64_t cols : {32, 64, 96, 576}) {
     auto x = normals(3 * cols, static_cast<uint64_t>(cols));
-    std::fill(x.begin(), x.begin() + std::min<int64_t>(32, cols), 0.0f);  // a group of zeros
+    std::fill(x.begin(), x.begin() + 32, 0.0f);  // a group of zeros
+    x[static_cast<size_t>(cols) + 3] = NAN;
+    x[static_cast<size_t>(2 * cols) + 9] = INFINITY;
     const auto want = quantize(ref, x, 3, cols), got = quantize(simd, x, 3, cols);
     EXPECT_EQ(want.code, got.code) << cols;
-    EXPECT_TRUE(same_bits(want.lane_scale, got.lane_scale)) << cols;
-    EXPECT_TRUE(same_bits(want.sum, got.sum)) << cols;
+    EXPECT_EQ(want.sum, got.sum) << cols;
+    for (size_t i = 0; i < want.scale.size(); ++i) {
+      if (i == static_cast<size_t>(cols) / 32) continue;  // the group with the NaN
+      EXPECT_EQ(want.scale[i], got.scale[i]) << cols;
+    }
   }
 }
 
@@ -118,55 +104,112 @@ TEST_P(EveryIsa, Int8ErrorIsAtMostHalfAStep) {
   const auto x = normals(cols, 9);
   const auto q = quantize(simd, x, 1, cols);
   for (int64_t i = 0; i < cols; ++i) {
-    const float scale = q.lane_scale[static_cast<size_t>(i / 4)];
+    const float scale = q.scale[static_cast<size_t>(i / 32)];
     ASSERT_LE(std::fabs(scale * q.code[static_cast<size_t>(i)] - x[static_cast<size_t>(i)]),
               0.501f * scale);
   }
 }
 
-TEST_P(EveryIsa, DotPlanesHasTheReferenceBits) {
-  uint64_t seed = 100;
-  for (bool wide : {false, true})
-    for (int planes : {1, 2, 4})
-      for (int64_t cols : {32, 64, 96, 576, 1536})
-        for (int64_t rows : {1, 3, 4, 7})
-          for (int64_t tokens : {1, 3, 4, 6}) {
-            const auto w = random_planes(rows, planes, cols, wide, seed++);
-            const auto x = quantize(ref, normals(tokens * cols, seed++), tokens, cols);
-            std::vector<float> got(static_cast<size_t>(rows * tokens)), want(got);
-            ref.dot_planes(w.rows, rows, x.rows(), tokens, want.data(), rows);
-            simd.dot_planes(w.rows, rows, x.rows(), tokens, got.data(), rows);
-            ASSERT_TRUE(same_bits(got, want))
-                << "wide " << wide << " planes " << planes << " cols " << cols;
-          }
+test::Unpacked random_tile(const CodeForm& form, int64_t cols, uint64_t seed) {
+  Rng rng(seed);
+  test::Unpacked u(form, cols);
+  for (uint8_t& c : u.code) c = static_cast<uint8_t>(rng.below(form.zero == 128 ? 256 : 128));
+  u.scale = normals(static_cast<int64_t>(u.scale.size()), seed + 1, 0.01);
+  u.offset = normals(static_cast<int64_t>(u.scale.size()), seed + 2, 0.1);
+  return u;
 }
 
-TEST_P(EveryIsa, DotPlanesSurvivesExtremeCodes) {
-  const int64_t cols = 64;
-  PlaneCase w = random_planes(1, 1, cols, true, 5);
-  std::fill(w.code.begin(), w.code.end(), 255);
-  for (float sign : {-1.0f, 1.0f}) {
-    const auto x = quantize(ref, std::vector<float>(static_cast<size_t>(cols), sign), 1, cols);
-    float got = 0, want = 0;
-    ref.dot_planes(w.rows, 1, x.rows(), 1, &want, 1);
-    simd.dot_planes(w.rows, 1, x.rows(), 1, &got, 1);
-    EXPECT_EQ(got, want);
+const CodeForm kForms[] = {{16, 32, false},  {16, 0, true},    {32, 8, false},   {32, 0, true},
+                           {32, 128, false}, {64, 128, false}, {96, 128, false}, {256, 1, false}};
+
+/// y of (tokens, 16), which dot_tile adds to.
+std::vector<float> dot(const Kernels& kernels, const TileView& w, const Int8Rows& x,
+                       int64_t tokens) {
+  std::vector<float> y = normals(tokens * kTileRows, 55);
+  kernels.dot_tile(w, x, tokens, y.data(), kTileRows);
+  return y;
+}
+
+TEST_P(EveryIsa, DotTileHasTheReferenceBits) {
+  uint64_t seed = 100;
+  for (const CodeForm& form : kForms)
+    for (int64_t groups : {1, 3})
+      for (int64_t tokens : {1, 2, 3, 4, 5, 11, 12, 13, 29}) {
+        const int64_t cols = groups * std::max(form.group, 32);
+        const auto w = random_tile(form, cols, seed++);
+        const auto x = quantize(ref, normals(tokens * cols, seed++), tokens, cols);
+        ASSERT_TRUE(
+            same_bits(dot(simd, w.view(), x.rows(), tokens), dot(ref, w.view(), x.rows(), tokens)))
+            << "group " << form.group << " zero " << form.zero << " tokens " << tokens;
+      }
+}
+
+TEST_P(EveryIsa, DotTileSurvivesExtremeCodes) {
+  for (uint8_t code : {0, 255}) {
+    test::Unpacked w = random_tile({32, 128, false}, 64, 5);
+    std::fill(w.code.begin(), w.code.end(), code);
+    for (float sign : {-1.0f, 1.0f}) {
+      const auto x = quantize(ref, std::vector<float>(64, sign), 1, 64);
+      EXPECT_TRUE(same_bits(dot(simd, w.view(), x.rows(), 1), dot(ref, w.view(), x.rows(), 1)));
+    }
   }
 }
 
-RC_GTEST_PROP(Kernels, DotPlanesEqualsReferenceOnEveryIsa, (uint64_t seed)) {
-  const auto rows = *rc::gen::inRange<int64_t>(1, 20), tokens = *rc::gen::inRange<int64_t>(1, 10);
-  const auto cols = 32 * *rc::gen::inRange<int64_t>(1, 13);
-  const int planes = *rc::gen::inRange(1, kMaxPlanes + 1);
-  const bool wide = *rc::gen::arbitrary<bool>();
-  const auto w = random_planes(rows, planes, cols, wide, seed);
+/// Against double: the exact sums of products of the int8 activations with the tile's weights.
+TEST_P(EveryIsa, DotTileIsCloseToDouble) {
+  for (const CodeForm& form : kForms) {
+    const int64_t cols = 768;
+    const auto w = random_tile(form, cols, 8);
+    const auto x = quantize(ref, normals(cols, 9), 1, cols);
+    std::vector<float> y(kTileRows, 0.0f);
+    simd.dot_tile(w.view(), x.rows(), 1, y.data(), kTileRows);
+    for (int64_t r = 0; r < kTileRows; ++r) {
+      double exact = 0, magnitude = 0;
+      for (int64_t c = 0; c < cols; ++c) {
+        const double xc = static_cast<double>(x.scale[static_cast<size_t>(c / 32)]) *
+                          x.code[static_cast<size_t>(c)];
+        const size_t g = static_cast<size_t>(c / form.group * kTileRows + r);
+        const double level = static_cast<double>(w.scale[g]) * (w.code_at(r, c) - form.zero),
+                     offset = form.affine ? static_cast<double>(w.offset[g]) : 0.0;
+        exact += xc * (level + offset);
+        magnitude += std::fabs(xc) * (std::fabs(level) + std::fabs(offset));
+      }
+      // Each group rounds at most 10 times (8 parts, scale, offset), the row 48 groups: together
+      // below 58 half ulps of a partial sum that `magnitude` bounds.
+      EXPECT_NEAR(y[static_cast<size_t>(r)], exact, 58 * 0x1.0p-24 * magnitude);
+    }
+  }
+}
+
+/// Dots on packed bytes are unpack_tile and dot_tile in one: the same bits.
+RC_GTEST_PROP(Kernels, PackedDotsEqualTilesOnEveryIsa, (uint64_t seed)) {
+  const Codec* codec = *codec_by_name(*rc::gen::elementOf(std::vector<std::string>{
+      "bitplane k=1 g=64", "bitplane k=2 g=32", "bitplane k=2 g=64", "bitplane k=2 g=96",
+      "bitplane k=2 g=256", "bitplane k=3 g=128", "bitplane k=4 g=192", "tritplane g=96",
+      "tritplane g=128", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q4_K", "Q6_K", "Q2_K", "TQ2_0"}));
+  const auto rows = *rc::gen::inRange<int64_t>(1, 40), tokens = *rc::gen::inRange<int64_t>(1, 12),
+             cols = codec->col_multiple() * *rc::gen::inRange<int64_t>(1, 8);
+  Rng rng(seed);
+  const auto bytes = [&](int64_t per_row) {
+    std::vector<std::byte> v(static_cast<size_t>(stored_rows(*codec, rows) * per_row));
+    for (std::byte& b : v) b = static_cast<std::byte>(rng.next() & 0xbb);  // no NaN in any half
+    return v;
+  };
+  const auto codes = bytes(codec->code_bytes(cols)), coef = bytes(codec->coef_bytes(cols));
+  const PackedMatrix w{codec, rows, cols, codes, coef};
   const auto x = quantize(ref::table(), normals(tokens * cols, seed + 7), tokens, cols);
-  std::vector<float> want(static_cast<size_t>(rows * tokens));
-  ref::table().dot_planes(w.rows, rows, x.rows(), tokens, want.data(), rows);
-  for (Isa isa : supported_isas()) {
-    std::vector<float> got(want.size());
-    kernels_for(isa).dot_planes(w.rows, rows, x.rows(), tokens, got.data(), rows);
-    RC_ASSERT(same_bits(got, want));
+  for (int64_t first = 0; first < rows; first += kTileRows) {
+    const auto tile = test::unpack(w, first, 0, cols);
+    const auto want = dot(ref::table(), tile.view(), x.rows(), tokens);
+    for (Isa isa : supported_isas()) {
+      const Kernels& kernels = kernels_for(isa);
+      RC_ASSERT(same_bits(dot(kernels, tile.view(), x.rows(), tokens), want));
+      if (const DotPacked packed = kernels.find_dot(*codec, tokens)) {
+        std::vector<float> y = normals(tokens * kTileRows, 55);
+        packed(w, first, x.rows(), tokens, y.data(), kTileRows);
+        RC_ASSERT(same_bits(y, want));
+      }
+    }
   }
 }
 

@@ -74,7 +74,7 @@ TEST(LinearOp, Int8StaysWithinItsRoundingBound) {
       double bound = 0;  // |w_i| times half a step of x_i's group
       for (int64_t i = 0; i < 128; ++i) {
         float top = 0;
-        for (int64_t k = i / 16 * 16; k < i / 16 * 16 + 16; ++k)
+        for (int64_t k = i / 32 * 32; k < i / 32 * 32 + 32; ++k)
           top = std::max(top, std::fabs(c.x[t * 128 + k]));
         bound += std::fabs(row[i]) * top / 254.0;
       }

@@ -201,7 +201,14 @@ std::vector<Hostile> weights() {
          m.set("planeloom.shape.blk.0.attn_q.weight", std::vector<int64_t>{64, kBig});
        },
        "blk.0.attn_q.weight"},
-      {"an unknown codec", "llama", set("planeloom.codec.blk.0.attn_q.weight", kSpiral), "spiral"},
+      {"an unknown codec", "llama",
+       [](TinyModel& m) {
+         m.set("planeloom.layout", int64_t{2});
+         m.set("planeloom.codec.blk.0.attn_q.weight", kSpiral);
+       },
+       "spiral"},
+      {"planes of another layout", "llama",
+       set("planeloom.codec.blk.0.attn_q.weight", std::string("bitplane k=2 g=64")), "layout"},
   };
   cases.insert(cases.end(), more.begin(), more.end());
   return cases;

@@ -47,6 +47,13 @@ TEST(Ptqtp, ErrorOnGaussianGroupsAndConvergence) {
   }
 }
 
+/// Scale i of a row that has `per_row` of them: (blocks of 16 rows, i, row) fp16 (codecs/planes.h).
+float stored_scale(const EncodedMatrix& m, int64_t row, int64_t i, int64_t per_row) {
+  uint16_t half;
+  std::memcpy(&half, m.coef.data() + ((row / 16 * per_row + i) * 16 + row % 16) * 2, 2);
+  return half_to_float(half);
+}
+
 // "The published alternation converges to a ratio of about 1.5 by itself"; stored larger first,
 // both positive.
 TEST(Ptqtp, RatioOfTheScales) {
@@ -56,9 +63,7 @@ TEST(Ptqtp, RatioOfTheScales) {
   ASSERT_TRUE(q);
   double ratio = 0;
   for (int64_t r = 0; r < 1024; ++r) {
-    uint16_t half[2];
-    std::memcpy(half, q->matrix.coef.data() + r * 4, 4);
-    const float a1 = half_to_float(half[0]), a2 = half_to_float(half[1]);
+    const float a1 = stored_scale(q->matrix, r, 0, 2), a2 = stored_scale(q->matrix, r, 1, 2);
     EXPECT_GE(a1, a2);
     EXPECT_GT(a2, 0.0f);
     ratio += static_cast<double>(a1 / a2) / 1024;
@@ -106,11 +111,10 @@ TEST(Ptqtp, CodesAreOptimalForTheStoredScales) {
   const auto decoded = test::decode(q->matrix);
   for (int64_t r = 0; r < 5; ++r)
     for (int64_t c = 0; c < 192; ++c) {
-      uint16_t half[2];
-      std::memcpy(half, q->matrix.coef.data() + (r * 2 + c / 96) * 4, 4);
+      const double a1 = stored_scale(q->matrix, r, c / 96 * 2, 4),
+                   a2 = stored_scale(q->matrix, r, c / 96 * 2 + 1, 4);
       for (const auto& t : kTritCandidates) {
-        const double other =
-            double{half_to_float(half[0])} * t[0] + double{half_to_float(half[1])} * t[1];
+        const double other = a1 * t[0] + a2 * t[1];
         const double x = w[static_cast<size_t>(r * 192 + c)];
         EXPECT_LE(std::abs(x - decoded(r, c)), std::abs(x - other) + 1e-8);
       }

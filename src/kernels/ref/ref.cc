@@ -31,50 +31,54 @@ void dot_f32(const float* w, int64_t w_stride, int64_t rows, const float* x, int
     }
 }
 
-float dot_planes_one(const PlaneRows& w, int64_t r, const Int8Rows& x, int64_t t) {
-  const int64_t padded = w.padded, groups = padded / kScaleGroup;
-  const int8_t* xc = x.code + t * padded;
-  float lane[kLanes] = {};
-  for (int64_t chunk = 0; chunk < padded / 64; ++chunk)
-    for (int p = 0; p < w.planes; ++p) {
-      const uint8_t* code = w.code + (r * w.planes + p) * padded + chunk * 64;
-      const float* scale = w.scale + (r * w.planes + p) * groups + chunk * 4;
-      for (int j = 0; j < kLanes; ++j) {
-        int32_t sum = 0;
-        for (int b = 0; b < 4; ++b) sum += int32_t(code[4 * j + b]) * xc[chunk * 64 + 4 * j + b];
-        const float both = scale[j / 4] * x.lane_scale[t * padded / 4 + chunk * 16 + j];
-        lane[j] = std::fma(static_cast<float>(sum), both, lane[j]);
-      }
-    }
-  for (int64_t i = 0; i < groups; ++i)
-    lane[i % kLanes] = std::fma(w.offset[r * groups + i], x.sum[t * groups + i], lane[i % kLanes]);
-  return fold(lane);
+/// Exact: codes are below 256, so 32 products stay far inside int32.
+int32_t dot_codes(const TileView& w, int64_t r, const int8_t* x, int64_t col, int64_t cols) {
+  int32_t sum = 0;
+  for (int64_t c = col; c < col + cols; ++c)
+    sum += (w.code[c / 4 * 64 + 4 * r + c % 4] - w.form.zero) * x[c];
+  return sum;
 }
 
-void dot_planes(const PlaneRows& w, int64_t rows, const Int8Rows& x, int64_t tokens, float* out,
-                int64_t out_stride) {
+void dot_tile(const TileView& w, const Int8Rows& x, int64_t tokens, float* y, int64_t y_stride) {
+  const int64_t group = w.form.group, step = std::min<int64_t>(group, kActivationGroup);
   for (int64_t t = 0; t < tokens; ++t)
-    for (int64_t r = 0; r < rows; ++r) out[t * out_stride + r] = dot_planes_one(w, r, x, t);
+    for (int64_t r = 0; r < kTileRows; ++r) {
+      float acc = y[t * y_stride + r];
+      for (int64_t g = 0; g < w.cols / group; ++g) {
+        float sum = 0, weight = 0;
+        for (int64_t c = g * group; c < (g + 1) * group; c += step) {
+          const float scale = x.scales_of(t)[c / kActivationGroup];
+          const auto exact = static_cast<float>(dot_codes(w, r, x.codes_of(t), c, step));
+          sum = std::fma(exact, scale, sum);
+          int32_t codes = x.sums_of(t)[c / 16];
+          if (step == kActivationGroup) codes += x.sums_of(t)[c / 16 + 1];
+          weight = scale * static_cast<float>(codes);
+        }
+        acc = std::fma(sum, w.scale[g * kTileRows + r], acc);
+        if (w.form.affine) acc = std::fma(weight, w.offset[g * kTileRows + r], acc);
+      }
+      y[t * y_stride + r] = acc;
+    }
 }
 
-void quantize_int8(const float* x, int64_t cols, int8_t* code, float* lane_scale, float* sum) {
-  const int64_t padded = padded_cols(cols);
-  for (int64_t begin = 0; begin < padded; begin += kScaleGroup) {
+void quantize_int8(const float* x, int64_t cols, int8_t* code, float* scale, int32_t* sum) {
+  for (int64_t begin = 0; begin < cols; begin += kActivationGroup) {
     float biggest = 0;
-    for (int64_t i = begin; i < begin + kScaleGroup && i < cols; ++i)
+    for (int64_t i = begin; i < begin + kActivationGroup; ++i)
       biggest = std::max(biggest, std::fabs(x[i]));
-    const float scale = biggest / 127.0f,
-                inverse = biggest > kSmallestActivation ? 127.0f / biggest : 0.0f;
-    int32_t total = 0;
-    for (int64_t i = begin; i < begin + kScaleGroup; ++i) {
-      const float rounded = i < cols ? std::nearbyint(x[i] * inverse) : 0.0f;
-      const int32_t q =
-          std::fabs(rounded) <= 127.0f ? static_cast<int32_t>(rounded) : 0;  // NaN and infinity: 0
-      code[i] = static_cast<int8_t>(q);
-      total += q;
+    const float inverse = biggest > kSmallestActivation ? 127.0f / biggest : 0.0f;
+    scale[begin / kActivationGroup] = biggest / 127.0f;
+    for (int64_t half = begin; half < begin + kActivationGroup; half += 16) {
+      int32_t total = 0;
+      for (int64_t i = half; i < half + 16; ++i) {
+        const float rounded = std::nearbyint(x[i] * inverse);
+        const int32_t q =
+            std::fabs(rounded) <= 127.0f ? static_cast<int32_t>(rounded) : 0;  // NaN, infinity: 0
+        code[i] = static_cast<int8_t>(q);
+        total += q;
+      }
+      sum[half / 16] = total;
     }
-    sum[begin / kScaleGroup] = scale * static_cast<float>(total);
-    for (int j = 0; j < 4; ++j) lane_scale[begin / 4 + j] = scale;
   }
 }
 
@@ -135,7 +139,7 @@ float exp_f32(float x) {
 const Kernels& table() {
   static const Kernels kTable{Isa::kScalar,
                               dot_f32,
-                              dot_planes,
+                              dot_tile,
                               quantize_int8,
                               rms_norm,
                               softmax,
@@ -143,7 +147,8 @@ const Kernels& table() {
                               gelu_mul,
                               weighted_sum,
                               half_to_float_row,
-                              [](const Codec&) -> UnpackRow { return nullptr; }};
+                              [](const Codec&) -> UnpackTile { return nullptr; },
+                              [](const Codec&, int64_t) -> DotPacked { return nullptr; }};
   return kTable;
 }
 

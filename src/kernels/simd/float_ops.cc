@@ -264,30 +264,31 @@ void half_to_float(const uint16_t* in, int64_t n, float* out) {
   }
 }
 
-/// 16 columns: the largest magnitude is exact in any order, the rest is elementwise, the code sums
+/// 32 columns: the largest magnitude is exact in any order, the rest is elementwise, the code sums
 /// are integers.
-void quantize_int8(const float* x, int64_t cols, int8_t* code, float* lane_scale, float* sum) {
-  static_assert(kScaleGroup == kLanes);
-  const int64_t padded = padded_cols(cols);
+void quantize_int8(const float* x, int64_t cols, int8_t* code, float* scale, int32_t* sum) {
+  static_assert(kActivationGroup == 2 * kLanes);
   const hn::RebindToSigned<D> di;
   const hn::Rebind<int8_t, D> d8;
-  for (int64_t begin = 0; begin < padded; begin += kLanes) {
-    const V16 v = cols - begin >= kLanes ? load16(x + begin) : load_first(x + begin, cols - begin);
+  for (int64_t begin = 0; begin < cols; begin += kActivationGroup) {
+    const V16 half[2] = {load16(x + begin), load16(x + begin + kLanes)};
     auto top = hn::Zero(d);
-    for (int p = 0; p < kParts; ++p) top = hn::Max(top, hn::Abs(v.part[p]));
+    for (const V16& v : half)
+      for (int p = 0; p < kParts; ++p) top = hn::Max(top, hn::Abs(v.part[p]));
     const float biggest = hn::GetLane(hn::MaxOfLanes(d, top));
-    const float scale = biggest / 127.0f,
-                inverse = biggest > kSmallestActivation ? 127.0f / biggest : 0.0f;
-    auto total = hn::Zero(di);
-    for (int p = 0; p < kParts; ++p) {
-      const auto rounded = hn::Round(hn::Mul(v.part[p], hn::Set(d, inverse)));
-      const auto sound = hn::Le(hn::Abs(rounded), hn::Set(d, 127.0f));  // false for NaN
-      const auto q = hn::ConvertTo(di, hn::IfThenElseZero(sound, rounded));
-      total = hn::Add(total, q);
-      hn::StoreU(hn::DemoteTo(d8, q), d8, code + begin + p * kWidth);
+    const float inverse = biggest > kSmallestActivation ? 127.0f / biggest : 0.0f;
+    scale[begin / kActivationGroup] = biggest / 127.0f;
+    for (int h = 0; h < 2; ++h) {
+      auto total = hn::Zero(di);
+      for (int p = 0; p < kParts; ++p) {
+        const auto rounded = hn::Round(hn::Mul(half[h].part[p], hn::Set(d, inverse)));
+        const auto sound = hn::Le(hn::Abs(rounded), hn::Set(d, 127.0f));  // false for NaN
+        const auto q = hn::ConvertTo(di, hn::IfThenElseZero(sound, rounded));
+        total = hn::Add(total, q);
+        hn::StoreU(hn::DemoteTo(d8, q), d8, code + begin + h * kLanes + p * kWidth);
+      }
+      sum[begin / kLanes + h] = hn::GetLane(hn::SumOfLanes(di, total));
     }
-    sum[begin / kLanes] = scale * static_cast<float>(hn::GetLane(hn::SumOfLanes(di, total)));
-    for (int j = 0; j < 4; ++j) lane_scale[begin / 4 + j] = scale;
   }
 }
 #endif  // AVX2 or AVX3
@@ -301,17 +302,22 @@ namespace planeloom::simd {
 
 const Kernels& avx2_table() {
   namespace n = N_AVX2;
-  static const Kernels kTable{Isa::kAvx2,      n::dot_f32,       dot_planes_avx2, n::quantize_int8,
-                              n::rms_norm,     n::softmax,       n::silu_mul,     n::gelu_mul,
-                              n::weighted_sum, n::half_to_float, find_unpack_avx2};
+  static const Kernels kTable{
+      Isa::kAvx2,       n::dot_f32,
+      dot_tile_avx2,    n::quantize_int8,
+      n::rms_norm,      n::softmax,
+      n::silu_mul,      n::gelu_mul,
+      n::weighted_sum,  n::half_to_float,
+      find_unpack_avx2, [](const Codec&, int64_t) -> DotPacked { return nullptr; }};
   return kTable;
 }
 
 const Kernels& avx512_table() {
   namespace n = N_AVX3;
-  static const Kernels kTable{
-      Isa::kAvx512, n::dot_f32,  dot_planes_avx512, n::quantize_int8, n::rms_norm,     n::softmax,
-      n::silu_mul,  n::gelu_mul, n::weighted_sum,   n::half_to_float, find_unpack_avx2};
+  static const Kernels kTable{Isa::kAvx512,     n::dot_f32,         dot_tile_avx512,
+                              n::quantize_int8, n::rms_norm,        n::softmax,
+                              n::silu_mul,      n::gelu_mul,        n::weighted_sum,
+                              n::half_to_float, find_unpack_avx512, find_dot_avx512};
   return kTable;
 }
 
