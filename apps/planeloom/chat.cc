@@ -166,6 +166,7 @@ Status run(ChatOptions& options) {
     return fail("[chat] this model has no chat template; `planeloom run` continues plain text");
   PL_TRY(const auto session, Session::create(loaded->model, context->compute(),
                                              session_options(options.text, options.text.context)));
+  warn_beyond_training(loaded->model.config, session->context());
   const bool terminal = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
   if (terminal)
     fmt::print("{}, context {}. /help tells more.\n",

@@ -152,7 +152,7 @@ Status run(const Options& o) {
   downloads.finish();
   PL_CHECK(source);
   PL_TRY(const std::string text,
-         o.text.empty() ? own_text(*source, o.windows, *context, progress) : read_file(o.text));
+         o.text.empty() ? own_text(*source, o.windows, *context, progress) : read_input(o.text));
 
   std::vector<Row> rows{{"as shipped", *source, {}, {}, 0}};
   for (const char* method : {"rtn", "bpdq", "ptqtp"}) {

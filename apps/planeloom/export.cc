@@ -2,6 +2,7 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
+#include "base/file.h"
 #include "commands.h"
 #include "common.h"
 #include "compress/export_model.h"
@@ -22,6 +23,7 @@ Status run(const Options& o) {
     return fail("[export] {} is the input itself", o.out);
   if (std::filesystem::exists(o.out, error) && !o.force)
     return fail("[export] {} exists; --force replaces it", o.out);
+  PL_CHECK(check_output(o.out));
   PL_TRY(const Model model, load_model(path));
   TerminalProgress progress;
   PL_CHECK(export_model(model, o.type == "f16" ? DType::kF16 : DType::kQ8_0, o.out,

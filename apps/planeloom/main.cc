@@ -1,4 +1,5 @@
 #include <CLI/CLI.hpp>
+#include <csignal>
 #include <new>
 #include <string>
 #include <vector>
@@ -120,5 +121,6 @@ int run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   planeloom::install_interrupt_handler();
+  std::signal(SIGXFSZ, SIG_IGN);  // a file over the user's limit is an error of the write
   return planeloom::run(argc, argv);
 }

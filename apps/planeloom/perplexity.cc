@@ -19,20 +19,22 @@ struct Options {
 
 Status run(Options& o) {
   PL_TRY(auto context, AppContext::create());
-  PL_TRY(const std::string text, read_file(o.file));
+  PL_TRY(const std::string text, read_input(o.file));
   TerminalProgress progress;
   o.score.session.activations =
       o.activations == "float" ? ActivationMode::kFloat : ActivationMode::kInt8;
   o.score.session.cache = o.cache == "f32" ? CacheType::kF32 : CacheType::kF16;
+  PL_TRY(const auto path, resolve_model(o.model));
   std::unique_ptr<LogitStore> reference;
   if (!o.reference.empty()) {
     ScoreOptions as_reference = o.score;
     as_reference.session.activations =
         o.reference_activations == "float" ? ActivationMode::kFloat : ActivationMode::kInt8;
-    PL_TRY(const auto path, resolve_model(o.reference));
-    PL_TRY(reference, record_reference(path, text, as_reference, context->compute(), progress));
+    PL_TRY(const auto reference_path, resolve_model(o.reference));
+    PL_CHECK(check_same_tokens(path, reference_path, text));
+    PL_TRY(reference,
+           record_reference(reference_path, text, as_reference, context->compute(), progress));
   }
-  PL_TRY(const auto path, resolve_model(o.model));
   PL_TRY(const ScoredModel scored,
          score_model(path, text, o.score, context->compute(), reference.get(), progress));
   progress.finish();

@@ -115,11 +115,11 @@ void add_quantize(CLI::App& app) {
   command->add_option("--method", o->quantize.quant.method, "rtn, bpdq or ptqtp")
       ->check(CLI::IsMember({"rtn", "bpdq", "ptqtp"}))
       ->capture_default_str();
-  command
-      ->add_option("--bits", o->quantize.quant.bits,
-                   "Bit-planes per weight (ptqtp always has two trit-planes)")
-      ->check(CLI::Range(1, 4))
-      ->capture_default_str();
+  auto* bits = command
+                   ->add_option("--bits", o->quantize.quant.bits,
+                                "Bit-planes per weight (ptqtp always has two trit-planes)")
+                   ->check(CLI::Range(1, 4))
+                   ->capture_default_str();
   command
       ->add_option("--group", o->group,
                    "Columns that share coefficients: 32, 64, 96, 128, 192, 256 (default 64; ptqtp "
@@ -140,7 +140,11 @@ void add_quantize(CLI::App& app) {
                "planeloom quantize -m smollm2-135m-instruct -o smol.bpdq2.gguf --method bpdq "
                "--bits 2 --group 64\n"
                "planeloom quantize -m model.gguf -o out.gguf --method bpdq --calibration text.txt");
-  on_run(command, [o] { return run(*o); });
+  on_run(command, [o, bits]() -> Status {
+    if (o->quantize.quant.method == "ptqtp" && !bits->empty())
+      return fail("[quantize] --bits does not apply: ptqtp always has two trit-planes");
+    return run(*o);
+  });
 }
 
 }  // namespace planeloom

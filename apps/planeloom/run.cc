@@ -22,7 +22,7 @@ struct RunOptions {
 };
 
 Result<std::string> prompt_text(const RunOptions& options) {
-  if (!options.file.empty()) return read_file(options.file);
+  if (!options.file.empty()) return read_input(options.file);
   if (options.prompt != "-") return options.prompt;
   return std::string(std::istreambuf_iterator<char>(std::cin), {});
 }
@@ -56,6 +56,7 @@ Status run(RunOptions& options) {
   if (prompt.empty()) return fail("[run] the prompt is empty");
   const int64_t positions =
       context_for(options, loaded->model.config, static_cast<int64_t>(prompt.size()));
+  warn_beyond_training(loaded->model.config, positions);
   PL_TRY(const auto session, Session::create(loaded->model, context->compute(),
                                              session_options(options.text, positions)));
   std::string text;

@@ -18,6 +18,20 @@ Result<std::vector<int32_t>> text_tokens(const Model& model, const std::string& 
 
 }  // namespace
 
+Status check_same_tokens(const std::filesystem::path& path, const std::filesystem::path& reference,
+                         const std::string& text) {
+  PL_TRY(const Model a, load_model(path));
+  PL_TRY(const Model b, load_model(reference));
+  WindowOptions bos_a, bos_b;
+  PL_TRY(const auto tokens_a, text_tokens(a, text, bos_a));
+  PL_TRY(const auto tokens_b, text_tokens(b, text, bos_b));
+  if (a.vocab() == b.vocab() && tokens_a == tokens_b && bos_a.bos == bos_b.bos) return {};
+  return fail(
+      "[perplexity] the reference reads the text as other tokens ({} of a vocabulary of {}, the "
+      "model {} of {}); a reference shares the model's tokenizer",
+      tokens_b.size(), b.vocab(), tokens_a.size(), a.vocab());
+}
+
 Result<std::unique_ptr<LogitStore>> record_reference(const std::filesystem::path& path,
                                                      const std::string& text,
                                                      const ScoreOptions& options,

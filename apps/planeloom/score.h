@@ -19,6 +19,10 @@ struct ScoredModel {
   uint64_t file_bytes = 0;
 };
 
+/// An error unless both models read the text as the same tokens: only then can they be compared.
+Status check_same_tokens(const std::filesystem::path& path, const std::filesystem::path& reference,
+                         const std::string& text);
+
 /// Runs the reference over the text and keeps its distributions.
 Result<std::unique_ptr<LogitStore>> record_reference(const std::filesystem::path& model,
                                                      const std::string& text,

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <charconv>
 #include <nlohmann/json.hpp>
 #include <random>
 
@@ -27,13 +28,17 @@ void add_sampler_options(CLI::App* command, TextOptions& options) {
   number("--temp", s.temperature, "Temperature; 0: always the likeliest");
   command->add_flag("--greedy", options.greedy, "The same as --temp 0")->group(group);
   command
-      ->add_option_function<uint64_t>(
+      ->add_option_function<std::string>(
           "--seed",
-          [&options](uint64_t seed) {
-            options.generate.sampler.seed = seed;
-            options.seed_given = true;
+          [&options](const std::string& text) {
+            int64_t seed = 0;
+            const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seed);
+            if (error != std::errc() || end != text.data() + text.size() || seed < -1)
+              throw CLI::ValidationError("--seed", text + ": a whole number, or -1, wanted");
+            options.generate.sampler.seed = static_cast<uint64_t>(seed);
+            options.seed_given = seed >= 0;
           },
-          "Seed of the draws (default: a random one, which is printed)")
+          "Seed of the draws; -1: a random one, which is printed (default)")
       ->group(group)
       ->type_name("N");
 }
@@ -89,6 +94,12 @@ Status finish_text_options(TextOptions& options) {
   if (!options.seed_given) sampler.seed = std::random_device{}();
   for (std::string& stop : options.generate.stops) stop = unescape(stop);
   return check(sampler);
+}
+
+void warn_beyond_training(const Config& config, int64_t context) {
+  if (context > config.context)
+    fmt::print(stderr, "planeloom: {} positions, more than the {} this model was trained for\n",
+               grouped(context), grouped(config.context));
 }
 
 SessionOptions session_options(const TextOptions& options, int64_t context) {

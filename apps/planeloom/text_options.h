@@ -27,6 +27,9 @@ void add_text_options(CLI::App* command, TextOptions& options);
 /// strings, and checks the samplers.
 Status finish_text_options(TextOptions& options);
 
+/// A line on stderr when the context is longer than the model has seen.
+void warn_beyond_training(const Config& config, int64_t context);
+
 SessionOptions session_options(const TextOptions& options, int64_t context);
 
 /// Speeds, memory and hash in one line on stderr.

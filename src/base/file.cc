@@ -1,6 +1,7 @@
 #include "base/file.h"
 
 #include <fcntl.h>
+#include <pwd.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -14,7 +15,8 @@
 namespace planeloom {
 
 Result<MappedFile> MappedFile::open(const std::filesystem::path& path) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  // Non-blocking, so that a pipe without a writer is refused below instead of waited for.
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) return fail("[open] {}: {}", path.string(), std::strerror(errno));
   struct stat info{};
   if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
@@ -49,10 +51,30 @@ MappedFile::~MappedFile() {
   if (data_) munmap(const_cast<std::byte*>(data_), size_);
 }
 
+Status check_output(const std::filesystem::path& path) {
+  std::error_code error;
+  if (!path.has_filename() || path.filename() == "." || path.filename() == "..")
+    return fail("[write] \"{}\": the name of a file wanted", path.string());
+  const auto there = std::filesystem::status(path, error);
+  if (std::filesystem::is_directory(there)) return fail("[write] {} is a folder", path.string());
+  if (std::filesystem::exists(there) && !std::filesystem::is_regular_file(there))
+    return fail("[write] {} is no ordinary file", path.string());
+  const auto folder = path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
+  if (!std::filesystem::is_directory(folder, error))
+    return fail("[write] {}: there is no folder {}", path.string(), folder.string());
+  if (access(folder.c_str(), W_OK) != 0)
+    return fail("[write] {}: {}", folder.string(), std::strerror(errno));
+  return {};
+}
+
 Result<AtomicFile> AtomicFile::create(const std::filesystem::path& path) {
+  PL_CHECK(check_output(path));
+  std::error_code ignored;
   AtomicFile file;
-  file.final_ = path;
-  file.temporary_ = path.string() + ".tmp";
+  file.final_ =
+      std::filesystem::is_symlink(path, ignored) ? std::filesystem::canonical(path, ignored) : path;
+  if (file.final_.empty()) return fail("[write] {} leads nowhere", path.string());
+  file.temporary_ = file.final_.string() + ".tmp";
   // Another writer may rename or remove the name between our open() and our lock; then the lock is
   // on a file that has lost the name, and we start again.
   for (struct stat locked{}, named{};;) {
@@ -115,6 +137,22 @@ Result<std::string> read_file(const std::filesystem::path& path, uint64_t limit)
   return std::string(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
 }
 
+Result<std::string> read_input(const std::filesystem::path& path, uint64_t limit) {
+  std::FILE* file = std::fopen(path.c_str(), "rb");
+  if (!file) return fail("[read] {}: {}", path.string(), std::strerror(errno));
+  std::string text;
+  char buffer[1 << 16];
+  size_t n = 0;
+  while (text.size() <= limit && (n = std::fread(buffer, 1, sizeof buffer, file)) > 0)
+    text.append(buffer, n);
+  const int error = std::ferror(file) ? errno : 0;
+  std::fclose(file);
+  if (error) return fail("[read] {}: {}", path.string(), std::strerror(error));
+  if (text.size() > limit)
+    return fail("[read] {}: more than the {} bytes allowed", path.string(), limit);
+  return text;
+}
+
 Status write_file_atomically(const std::filesystem::path& path, std::string_view text) {
   PL_TRY(AtomicFile file, AtomicFile::create(path));
   PL_CHECK(file.write(text));
@@ -126,7 +164,11 @@ std::filesystem::path cache_dir() {
   if (const char* dir = std::getenv("XDG_CACHE_HOME"); dir && *dir)
     return std::filesystem::path(dir) / "planeloom";
   const char* home = std::getenv("HOME");
-  return std::filesystem::path(home && *home ? home : "/tmp") / ".cache" / "planeloom";
+  if (!home || !*home) {
+    const passwd* user = getpwuid(geteuid());
+    home = user ? user->pw_dir : "/tmp";
+  }
+  return std::filesystem::path(home) / ".cache" / "planeloom";
 }
 
 }  // namespace planeloom

@@ -26,9 +26,13 @@ class MappedFile {
   size_t size_ = 0;
 };
 
+/// Whether a file may be written (and replaced) there: the folder exists and takes files, and what
+/// has the name, if anything, is an ordinary file. To be asked before hours of work.
+Status check_output(const std::filesystem::path& path);
+
 /// Writes to "NAME.tmp" beside the target and renames on commit(); without commit nothing remains.
 /// A killed process leaves its "NAME.tmp" to the next writer, which takes it over; a living one
-/// keeps it locked, and a second writer is refused.
+/// keeps it locked, and a second writer is refused. A symbolic link stays: its target is replaced.
 class AtomicFile {
  public:
   static Result<AtomicFile> create(const std::filesystem::path& path);
@@ -51,9 +55,13 @@ class AtomicFile {
 /// The whole file, refused above `limit` bytes.
 Result<std::string> read_file(const std::filesystem::path& path,
                               uint64_t limit = uint64_t{1} << 30);
+/// What a user names as input: a file, a pipe or a terminal, read to its end.
+Result<std::string> read_input(const std::filesystem::path& path,
+                               uint64_t limit = uint64_t{1} << 30);
 Status write_file_atomically(const std::filesystem::path& path, std::string_view text);
 
-/// $PLANELOOM_CACHE, else $XDG_CACHE_HOME/planeloom, else ~/.cache/planeloom.
+/// $PLANELOOM_CACHE, else $XDG_CACHE_HOME/planeloom, else ~/.cache/planeloom ($HOME, else the
+/// user's own home).
 std::filesystem::path cache_dir();
 
 }  // namespace planeloom

@@ -88,8 +88,7 @@ class PlaneCodec final : public Codec {
     out.coef.resize(stored * static_cast<size_t>(coef_bytes(cols)));
     auto* bytes = reinterpret_cast<uint8_t*>(out.codes.data());
     const int64_t blocks = static_cast<int64_t>(stored) / kTileRows;
-    for (int64_t b = 0; b < blocks; ++b)
-      layout_.clear(bytes + b * layout_.block_bytes(cols), cols);
+    for (int64_t b = 0; b < blocks; ++b) layout_.clear(bytes + b * layout_.block_bytes(cols), cols);
     for (int64_t r = 0; r < rows; ++r) {
       uint8_t* lines = bytes + r / kTileRows * layout_.block_bytes(cols);
       for (int64_t c = 0; c < cols; ++c)

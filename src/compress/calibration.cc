@@ -13,7 +13,7 @@ namespace {
 constexpr int64_t kBytesPerToken = 16;
 
 Result<CalibrationText> from_file(const Tokenizer& tokenizer, const CalibrationOptions& o) {
-  PL_TRY(std::string text, read_file(o.source));
+  PL_TRY(std::string text, read_input(o.source));
   const auto most = static_cast<size_t>(o.windows * o.context * kBytesPerToken);
   if (text.size() > most) text.resize(most);
   std::vector<int32_t> ids = tokenizer.encode(text, {.add_special = false, .parse_special = false});

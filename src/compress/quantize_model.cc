@@ -61,7 +61,7 @@ Result<std::string> fingerprint(const Model& model, const QuantizeOptions& o) {
     hash.update(t.data);
   }
   std::string text = fmt::format(
-      "planeloom quantize 1\nmodel {}\n{} bits {} group {} rounds {} damping {} ridge {} cap {} "
+      "planeloom quantize 2\nmodel {}\n{} bits {} group {} rounds {} damping {} ridge {} cap {} "
       "rows {}\n",
       hash.hex(), o.quant.method, o.quant.bits, o.quant.group, o.quant.rounds, o.quant.damping,
       o.quant.ridge, o.quant.cap_ridge, o.quant.per_row_best);
@@ -69,7 +69,7 @@ Result<std::string> fingerprint(const Model& model, const QuantizeOptions& o) {
   const CalibrationOptions& c = o.calibration;
   std::string source = c.source;
   if (source != "self") {
-    PL_TRY(const std::string bytes, read_file(source));
+    PL_TRY(const std::string bytes, read_input(source));
     Sha256 file;
     file.update(std::as_bytes(std::span(bytes)));
     source = file.hex();
@@ -285,6 +285,7 @@ Result<QuantizeSummary> quantize_model(const Model& model, const std::filesystem
                                        const QuantizeOptions& options, const Compute& compute,
                                        Progress& progress) {
   const auto start = std::chrono::steady_clock::now();
+  PL_CHECK(check_output(out));
   PL_TRY(const std::string print, fingerprint(model, options));
   PL_TRY(Workspace workspace, Workspace::open(out.string() + ".partial", print));
   Run run(model, options, compute, progress, std::move(workspace));

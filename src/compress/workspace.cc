@@ -72,6 +72,10 @@ Result<Workspace> Workspace::open(const std::filesystem::path& folder,
   std::error_code error;
   const Workspace workspace(folder);
   const auto known = read_file(workspace.path("fingerprint"), 4096);
+  if (!known && std::filesystem::exists(folder, error) &&
+      !(std::filesystem::is_directory(folder, error) && std::filesystem::is_empty(folder, error)))
+    return fail("[quantize] {} is there and holds no unfinished run; move it away",
+                folder.string());
   if (!known || *known != fingerprint) std::filesystem::remove_all(folder, error);
   std::filesystem::create_directories(folder, error);
   if (error) return fail("[quantize] cannot create {}: {}", folder.string(), error.message());

@@ -2,10 +2,12 @@
 
 #include <gtest/gtest.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include <csignal>
 #include <fstream>
 #include <iterator>
+#include <thread>
 
 #include "base/scoped_env.h"
 #include "formats/temp_dir.h"
@@ -101,11 +103,25 @@ TEST(AtomicFile, FailsWhereItCannotWrite) {
   EXPECT_NE(missing.error().message.find("[write]"), std::string::npos);
 
   fs::create_directory(dir.path() / "folder");
-  auto onto_folder = AtomicFile::create(dir.path() / "folder");
-  ASSERT_TRUE(onto_folder && onto_folder->write("x"));
-  EXPECT_FALSE(onto_folder->commit());
+  ASSERT_EQ(mkfifo((dir.path() / "pipe").c_str(), 0600), 0);
+  for (const fs::path& name : {dir.path() / "folder", dir.path() / "folder" / "", dir.path() / ".",
+                               dir.path() / "pipe", fs::path()}) {
+    const auto status = write_file_atomically(name, "x");
+    ASSERT_FALSE(status) << name;
+    EXPECT_NE(status.error().message.find("[write]"), std::string::npos);
+  }
   EXPECT_TRUE(fs::is_directory(dir.path() / "folder"));
-  EXPECT_EQ(entries(dir.path()), 1u);
+  EXPECT_TRUE(fs::is_fifo(dir.path() / "pipe"));
+  EXPECT_EQ(entries(dir.path()), 2u);
+}
+
+TEST(AtomicFile, ALinkKeepsPointingAtTheNewFile) {
+  const TempDir dir;
+  const auto target = dir.write("target", "old");
+  fs::create_symlink(target, dir.path() / "link");
+  ASSERT_TRUE(write_file_atomically(dir.path() / "link", "new"));
+  EXPECT_TRUE(fs::is_symlink(dir.path() / "link"));
+  EXPECT_EQ(contents(target), "new");
 }
 
 TEST(AtomicFile, AFullDiskLeavesTheOldFile) {
@@ -136,8 +152,23 @@ TEST(MappedFile, AnEmptyFileHasNoBytes) {
   EXPECT_TRUE(moved.bytes().empty());
 }
 
+TEST(ReadInput, TakesFilesAndPipes) {
+  const TempDir dir;
+  EXPECT_EQ(read_input(dir.write("a", "text")).value(), "text");
+  const auto pipe = dir.path() / "pipe";
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  std::thread writer([&] { std::ofstream(pipe) << "through a pipe"; });
+  EXPECT_EQ(read_input(pipe).value(), "through a pipe");
+  writer.join();
+  EXPECT_FALSE(read_input(dir.path() / "a", 3));
+  EXPECT_FALSE(read_input(dir.path() / "missing"));
+  EXPECT_FALSE(read_input(dir.path()));
+}
+
 TEST(MappedFile, RefusesWhatIsNoFile) {
   const TempDir dir;
+  ASSERT_EQ(mkfifo((dir.path() / "pipe").c_str(), 0600), 0);
+  EXPECT_FALSE(MappedFile::open(dir.path() / "pipe"));  // and does not wait for a writer
   const auto missing = MappedFile::open(dir.path() / "missing");
   ASSERT_FALSE(missing);
   EXPECT_NE(missing.error().message.find("missing"), std::string::npos);

@@ -16,8 +16,7 @@ constexpr int64_t kMostTokens = 8;                   // beyond, a tile is unpack
 PL_AVX512 __m512 coefficient(const std::byte* p) {
   const __m256i bits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
   const __m256i exponent = _mm256_set1_epi16(0x7c00);
-  const __mmask16 finite =
-      _mm256_cmpneq_epu16_mask(_mm256_and_si256(bits, exponent), exponent);
+  const __mmask16 finite = _mm256_cmpneq_epu16_mask(_mm256_and_si256(bits, exponent), exponent);
   return _mm512_maskz_cvtph_ps(finite, bits);
 }
 
@@ -25,8 +24,8 @@ PL_AVX512 __m512i magnitude(__m512 v) {
   return _mm512_and_si512(_mm512_castps_si512(v), _mm512_set1_epi32(0x7fffffff));
 }
 
-/// The levels of sixteen rows as codes (quantize_levels plus 128), in two orders within each 16-byte
-/// lane of four rows: by_row has byte 4 r + k = level k of row r, by_level byte 4 k + r.
+/// The levels of sixteen rows as codes (quantize_levels plus 128), in two orders within each
+/// 16-byte lane of four rows: by_row has byte 4 r + k = level k of row r, by_level byte 4 k + r.
 struct Levels {
   __m512i by_row, by_level;
   __m512 scale;
@@ -36,12 +35,10 @@ PL_AVX512 Levels levels_of(const std::byte* coef) {
   const __m512 c0 = coefficient(coef), c1 = coefficient(coef + 32), bias = coefficient(coef + 64);
   const __m512 level[4] = {bias, _mm512_add_ps(bias, c0), _mm512_add_ps(bias, c1),
                            _mm512_add_ps(_mm512_add_ps(bias, c0), c1)};
-  const __m512i top =
-      _mm512_max_epi32(_mm512_max_epi32(magnitude(level[0]), magnitude(level[1])),
-                       _mm512_max_epi32(magnitude(level[2]), magnitude(level[3])));
-  const __m512i exponent =
-      _mm512_max_epi32(_mm512_and_si512(top, _mm512_set1_epi32(kExponentMask)),
-                       _mm512_set1_epi32(kSmallestExponent));
+  const __m512i top = _mm512_max_epi32(_mm512_max_epi32(magnitude(level[0]), magnitude(level[1])),
+                                       _mm512_max_epi32(magnitude(level[2]), magnitude(level[3])));
+  const __m512i exponent = _mm512_max_epi32(_mm512_and_si512(top, _mm512_set1_epi32(kExponentMask)),
+                                            _mm512_set1_epi32(kSmallestExponent));
   const __m512i power = _mm512_sub_epi32(exponent, _mm512_set1_epi32(kLevelShift));
   const __m512 inverse =
       _mm512_castsi512_ps(_mm512_sub_epi32(_mm512_set1_epi32(kInverseBase), power));
@@ -50,8 +47,8 @@ PL_AVX512 Levels levels_of(const std::byte* coef) {
   const __m512i by_level =
       _mm512_packs_epi16(_mm512_packs_epi32(q[0], q[1]), _mm512_packs_epi32(q[2], q[3]));
   const __m512i codes = _mm512_xor_si512(by_level, _mm512_set1_epi8(-128));
-  const __m512i turn = _mm512_broadcast_i32x4(
-      _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));
+  const __m512i turn =
+      _mm512_broadcast_i32x4(_mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));
   return {_mm512_shuffle_epi8(codes, turn), codes, _mm512_castsi512_ps(power)};
 }
 
@@ -68,10 +65,10 @@ PL_AVX512_ENTRY void tokens_of(const PackedMatrix& w, int64_t first, const Int8R
   const std::byte* line = w.codes.data() + block * (w.cols / 16) * kLineBytes;
   // A field in bits 0-1 of a nibble looks up by_row at 4 r + field; one in bits 2-3 is 4 * field
   // already and looks up by_level at 4 * field + r. So one shift serves four fields.
-  const __m512i four_r = _mm512_broadcast_i32x4(
-      _mm_setr_epi8(0, 0, 0, 0, 4, 4, 4, 4, 8, 8, 8, 8, 12, 12, 12, 12));
-  const __m512i r = _mm512_broadcast_i32x4(
-      _mm_setr_epi8(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3));
+  const __m512i four_r =
+      _mm512_broadcast_i32x4(_mm_setr_epi8(0, 0, 0, 0, 4, 4, 4, 4, 8, 8, 8, 8, 12, 12, 12, 12));
+  const __m512i r =
+      _mm512_broadcast_i32x4(_mm_setr_epi8(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3));
   const __m512i low = _mm512_set1_epi8(3), high = _mm512_set1_epi8(12);
   __m512 acc[T];
   for (int t = 0; t < T; ++t) acc[t] = _mm512_loadu_ps(y + t * y_stride);
@@ -90,19 +87,17 @@ PL_AVX512_ENTRY void tokens_of(const PackedMatrix& w, int64_t first, const Int8R
       for (int64_t i = c; i < c + kActivationGroup; i += 16, line += kLineBytes) {
         const __m512i v = _mm512_loadu_si512(line), shifted = _mm512_srli_epi16(v, 4);
         _mm_prefetch(line + kAhead, _MM_HINT_T0);
-        const __m512i code[4] = {
-            _mm512_shuffle_epi8(level.by_row, pick(four_r, v, low)),
-            _mm512_shuffle_epi8(level.by_level, pick(r, v, high)),
-            _mm512_shuffle_epi8(level.by_row, pick(four_r, shifted, low)),
-            _mm512_shuffle_epi8(level.by_level, pick(r, shifted, high))};
+        const __m512i code[4] = {_mm512_shuffle_epi8(level.by_row, pick(four_r, v, low)),
+                                 _mm512_shuffle_epi8(level.by_level, pick(r, v, high)),
+                                 _mm512_shuffle_epi8(level.by_row, pick(four_r, shifted, low)),
+                                 _mm512_shuffle_epi8(level.by_level, pick(r, shifted, high))};
         for (int f = 0; f < 4; ++f)
           for (int t = 0; t < T; ++t)
             exact[t][f % 2] = dot4(exact[t][f % 2], code[f], x.codes_of(t) + i + 4 * f);
       }
       for (int t = 0; t < T; ++t)
-        sum[t] = _mm512_fmadd_ps(
-            _mm512_cvtepi32_ps(_mm512_add_epi32(exact[t][0], exact[t][1])),
-            _mm512_set1_ps(x.scales_of(t)[c / kActivationGroup]), sum[t]);
+        sum[t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_add_epi32(exact[t][0], exact[t][1])),
+                                 _mm512_set1_ps(x.scales_of(t)[c / kActivationGroup]), sum[t]);
     }
     for (int t = 0; t < T; ++t) acc[t] = _mm512_fmadd_ps(sum[t], level.scale, acc[t]);
   }

@@ -75,21 +75,21 @@ PL_AVX512_ENTRY void tokens_of(const PackedMatrix& w, int64_t first, const Int8R
       __m512i pair[T][8];
       for (int p = 0; p < 8; ++p) {
         const int r = p < 4 ? p : p + 4;
-        const __m512i code = _mm512_inserti64x4(
-            _mm512_castsi256_si512(Format::codes(row[r] + at, part)),
-            Format::codes(row[r + 4] + at, part), 1);
+        const __m512i code =
+            _mm512_inserti64x4(_mm512_castsi256_si512(Format::codes(row[r] + at, part)),
+                               Format::codes(row[r + 4] + at, part), 1);
         for (int t = 0; t < T; ++t)
           pair[t][p] = _mm512_dpbusd_epi32(
               _mm512_setzero_si512(), code,
-              _mm512_broadcast_i64x4(_mm256_loadu_si256(
-                  reinterpret_cast<const __m256i*>(x.codes_of(t) + col))));
+              _mm512_broadcast_i64x4(
+                  _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x.codes_of(t) + col))));
       }
       for (int t = 0; t < T; ++t) {
         const Halves halves = gather_rows(pair[t]);
         const __m512 x_scale = _mm512_set1_ps(x.scales_of(t)[col / kActivationGroup]);
-        const __m512i exact[2] = {kStep == 32 ? _mm512_add_epi32(halves.first, halves.second)
-                                              : halves.first,
-                                  halves.second};
+        const __m512i exact[2] = {
+            kStep == 32 ? _mm512_add_epi32(halves.first, halves.second) : halves.first,
+            halves.second};
         for (int64_t h = 0; h < 32 / kStep; ++h) {
           const int64_t g = (c + h * kStep) / kStep * kTileRows;
           const int32_t zero = -Format::kZero * code_sum(x, t, col + h * kStep, kStep);

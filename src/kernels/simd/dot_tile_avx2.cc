@@ -17,8 +17,7 @@ PL_AVX2 __m256i load(const uint8_t* p) {
 
 /// Eight rows of a tile (half = 0 or 1) against T tokens.
 template <int T>
-PL_AVX2 void half_tile(const TileView& w, int half, const Int8Rows& x, float* y,
-                       int64_t y_stride) {
+PL_AVX2 void half_tile(const TileView& w, int half, const Int8Rows& x, float* y, int64_t y_stride) {
   const int64_t group = w.form.group, step = std::min<int64_t>(group, kActivationGroup);
   const __m256i zero = _mm256_set1_epi8(static_cast<char>(w.form.zero));
   const __m256i ones = _mm256_set1_epi16(1);

@@ -1,5 +1,5 @@
-// Tiles of the plane formats in Highway, compiled once per ISA. Layout: codecs/planes.h; the integer
-// levels: codecs/level_pairs.h. Those are the definition, these must give their bits.
+// Tiles of the plane formats in Highway, compiled once per ISA. Layout: codecs/planes.h; the
+// integer levels: codecs/level_pairs.h. Those are the definition, these must give their bits.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/simd/unpack_planes.cc"
 #define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SSE4 | HWY_AVX3_DL)
@@ -138,10 +138,11 @@ void bitplane(const PackedMatrix& w, int64_t first, int64_t col, int64_t cols, C
             const int shift = 2 * (quad % 4);
             level = level_of(t.a, field(hn::LoadU(d8, line + at), shift, 3));
             if constexpr (K == 3)
-              level = sum(level, level_of(t.b, field(hn::LoadU(d8, line + 2 * kLineBytes), quad, 1)));
+              level =
+                  sum(level, level_of(t.b, field(hn::LoadU(d8, line + 2 * kLineBytes), quad, 1)));
             if constexpr (K == 4)
-              level = sum(level, level_of(t.b, field(hn::LoadU(d8, line + 2 * kLineBytes + at),
-                                                     shift, 3)));
+              level = sum(
+                  level, level_of(t.b, field(hn::LoadU(d8, line + 2 * kLineBytes + at), shift, 3)));
           }
           hn::StoreU(to_code(level), d8, code + quad * kLineBytes);
         }
