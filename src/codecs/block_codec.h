@@ -29,7 +29,7 @@ class BlockCodec final : public Codec {
   int64_t col_multiple() const override { return Format::kBlock; }
   int64_t code_bytes(int64_t cols) const override { return cols / Format::kBlock * Format::kBytes; }
   CodeForm form() const override {
-    return {Format::kGroup, kIsAffine ? 0 : Format::kZero, kIsAffine};
+    return {Format::kGroup, kIsAffine ? 0 : Format::kZero, kIsAffine, kStep};
   }
 
   void decode_row(const PackedMatrix& w, int64_t row, float* out) const override {
@@ -66,7 +66,8 @@ class BlockCodec final : public Codec {
  private:
   static constexpr bool kIsAffine = Format::kZero == kAffine;
   static constexpr int kGroups = Format::kBlock / Format::kGroup;
-  static_assert(Format::kBlock % kActivationGroup == 0);
+  static constexpr int kStep = 16;  // columns per activation scale
+  static_assert(Format::kBlock % 32 == 0 && Format::kGroup % kStep == 0);
 
   const uint8_t* row_bytes(const PackedMatrix& w, int64_t row) const {
     return reinterpret_cast<const uint8_t*>(w.codes.data()) + row * code_bytes(w.cols);

@@ -27,14 +27,13 @@ struct PackedMatrix {
 /// Kernels work on sixteen rows at a time, one row per 32-bit lane, and the plane formats are
 /// stored that way.
 inline constexpr int kTileRows = 16;
-/// Columns that share an activation scale (kernels/kernels.h); every integer form fits it.
-inline constexpr int kActivationGroup = 32;
 
 /// The integers behind a format: w = scale * (code - zero) + offset.
 struct CodeForm {
-  int group = 0;        // columns per scale: 16, or a multiple of 32; 0: no integer form
+  int group = 0;        // columns per scale, a multiple of step; 0: no integer form
   int zero = 0;         // code - zero fits int8
   bool affine = false;  // offsets occur; group is then 16 or 32
+  int step = 32;        // columns per scale of the int8 activations: 16 or 32 (docs/decisions/0004)
 };
 
 /// Sixteen rows of some columns as integer codes. Buffers belong to the caller.

@@ -48,7 +48,7 @@ class PlaneCodec final : public Codec {
   int64_t coef_bytes(int64_t cols) const override {
     return cols / description_.group * layout_.coefficients() * 2;
   }
-  CodeForm form() const override { return {description_.group, 128, false}; }
+  CodeForm form() const override { return {description_.group, 128, false, 32}; }
 
   void decode_row(const PackedMatrix& w, int64_t row, float* out) const override {
     const uint8_t* lines = block(w, row);

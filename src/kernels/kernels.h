@@ -6,8 +6,8 @@
 // -> 1, lane j with lane j + half.
 //
 // Integer dots keep one accumulator per row (a tile has sixteen rows, one per lane): the products
-// of an activation group, or of a scale group where that is narrower, add up exactly in int32; what
-// follows is float, in rising order of columns (dot_tile below).
+// of the columns that share an activation scale add up exactly in int32; what follows is float, in
+// rising order of columns (dot_tile below).
 //
 // A result therefore depends on its own row and token only: not on batch, threads or vector width.
 #pragma once
@@ -20,21 +20,26 @@ namespace planeloom {
 
 inline constexpr float kSmallestActivation = 1e-30f;
 
-/// Activations in the int8 form that CodeTile weights meet. 32 columns share a scale max|x| / 127;
-/// codes are rounded to nearest even. All codes of a group are 0 when max|x| <= kSmallestActivation
-/// (its scale's inverse could overflow); an infinite or NaN x has code 0. cols is a multiple of 32.
+/// Activations in the int8 form that CodeTile weights meet. `step` columns (16 or 32, as the
+/// weights' CodeForm says) share a scale max|x| / 127; codes are rounded to nearest even. All codes
+/// of a step are 0 when max|x| <= kSmallestActivation (its scale's inverse could overflow); an
+/// infinite or NaN x has code 0. cols is a multiple of 32.
 struct Int8Rows {
   const int8_t* code;  // (tokens, cols)
-  const float* scale;  // (tokens, cols / 32)
-  const int32_t* sum;  // (tokens, cols / 16): of the codes of 16 columns
-  int64_t cols;
+  const float* scale;  // (tokens, cols / step)
+  const int32_t* sum;  // (tokens, cols / step): of the codes
+  int64_t cols, step;
 
   const int8_t* codes_of(int64_t token) const { return code + token * cols; }
-  const float* scales_of(int64_t token) const { return scale + token * (cols / 32); }
-  const int32_t* sums_of(int64_t token) const { return sum + token * (cols / 16); }
-  /// The same rows from column c on (a multiple of 32), or from token t on.
-  Int8Rows from_col(int64_t c) const { return {code + c, scale + c / 32, sum + c / 16, cols}; }
-  Int8Rows from_token(int64_t t) const { return {codes_of(t), scales_of(t), sums_of(t), cols}; }
+  const float* scales_of(int64_t token) const { return scale + token * (cols / step); }
+  const int32_t* sums_of(int64_t token) const { return sum + token * (cols / step); }
+  /// The same rows from column c on (a multiple of step), or from token t on.
+  Int8Rows from_col(int64_t c) const {
+    return {code + c, scale + c / step, sum + c / step, cols, step};
+  }
+  Int8Rows from_token(int64_t t) const {
+    return {codes_of(t), scales_of(t), sums_of(t), cols, step};
+  }
 };
 
 /// A CodeTile to read: sixteen rows, `cols` columns from a multiple of the group on.
@@ -63,17 +68,19 @@ struct Kernels {
   void (*dot_f32)(const float* w, int64_t w_stride, int64_t rows, const float* x, int64_t x_stride,
                   int64_t tokens, int64_t n, float* out, int64_t out_stride);
 
-  /// y[t * y_stride + r] += sum over the tile's columns, for the sixteen rows r. Per scale group,
-  /// in rising order:
-  ///   sum = 0;  per 32 columns of it (per 16 when the group is 16 wide):
+  /// y[t * y_stride + r] += sum over the tile's columns, for the sixteen rows r; x.step is the
+  /// form's. Per scale group, in rising order:
+  ///   sum = 0, weight = 0;  per step of it:
   ///     sum = fma(float(sum of (code - zero) * x.code, exact), x.scale, sum)
-  ///   y = fma(sum, scale, y);  affine: y = fma(x.scale * float(sum of x.code), offset, y)
+  ///     weight = fma(float(x.sum), x.scale, weight)
+  ///   y = fma(sum, scale, y);  affine: y = fma(weight, offset, y)
   void (*dot_tile)(const TileView& w, const Int8Rows& x, int64_t tokens, float* y,
                    int64_t y_stride);
 
-  /// Quantizes one token, cols a multiple of 32: x (cols) -> code (cols), scale (cols / 32),
-  /// sum (cols / 16).
-  void (*quantize_int8)(const float* x, int64_t cols, int8_t* code, float* scale, int32_t* sum);
+  /// Quantizes one token, cols a multiple of 32, step 16 or 32: x (cols) -> code (cols),
+  /// scale (cols / step), sum (cols / step).
+  void (*quantize_int8)(const float* x, int64_t cols, int64_t step, int8_t* code, float* scale,
+                        int32_t* sum);
 
   /// out[i] = x[i] * (1 / sqrt(mean(x^2) + eps)) * gain[i]. May run in place.
   void (*rms_norm)(const float* x, const float* gain, float eps, int64_t n, float* out);

@@ -112,31 +112,33 @@ void LinearInput::set(const float* x, int64_t stride, int64_t tokens, int64_t co
   stride_ = stride;
   tokens_ = tokens;
   cols_ = cols;
-  have_int8_ = false;
+  by_16_.made = by_32_.made = false;
 }
 
-const Int8Rows& LinearInput::int8_rows(const Compute& compute) {
-  if (have_int8_) return rows_;
-  int8_t* code = at_least(code_, tokens_ * cols_);
-  float* scale = at_least(scale_, tokens_ * cols_ / kActivationGroup);
-  int32_t* sum = at_least(sum_, tokens_ * cols_ / 16);
-  rows_ = {code, scale, sum, cols_};
+const Int8Rows& LinearInput::int8_rows(const Compute& compute, int64_t step) {
+  Int8& int8 = step == 16 ? by_16_ : by_32_;
+  if (int8.made) return int8.rows;
+  const int64_t steps = cols_ / step;
+  int8_t* code = at_least(int8.code, tokens_ * cols_);
+  float* scale = at_least(int8.scale, tokens_ * steps);
+  int32_t* sum = at_least(int8.sum, tokens_ * steps);
   compute.pool->parallel_for(tokens_, 8, [&](int64_t begin, int64_t end, int) {
     for (int64_t t = begin; t < end; ++t)
-      compute.kernels->quantize_int8(x_ + t * stride_, cols_, code + t * cols_,
-                                     scale + t * (cols_ / kActivationGroup),
-                                     sum + t * (cols_ / 16));
+      compute.kernels->quantize_int8(x_ + t * stride_, cols_, step, code + t * cols_,
+                                     scale + t * steps, sum + t * steps);
   });
-  have_int8_ = true;
-  return rows_;
+  int8.rows = {code, scale, sum, cols_, step};
+  int8.made = true;
+  return int8.rows;
 }
 
 void linear(const Compute& compute, const PackedMatrix& w, std::span<const float> bias,
             LinearInput& input, ActivationMode mode, LinearScratch& scratch, float* y,
             int64_t y_stride) {
   const int64_t tokens = input.tokens();
-  const bool codes = mode == ActivationMode::kInt8 && w.codec->form().group > 0;
-  const Int8Rows* int8_rows = codes ? &input.int8_rows(compute) : nullptr;
+  const CodeForm form = w.codec->form();
+  const bool codes = mode == ActivationMode::kInt8 && form.group > 0;
+  const Int8Rows* int8_rows = codes ? &input.int8_rows(compute, form.step) : nullptr;
   scratch.reserve(compute.pool->size());
   const int64_t block = codes ? kCodeRows : float_rows(tokens);
   compute.pool->parallel_for(w.rows, block, [&](int64_t begin, int64_t end, int worker) {

@@ -8,7 +8,8 @@
 
 namespace planeloom {
 
-/// How activations meet low-bit weights: as float, or rounded to int8 in groups of 32 columns.
+/// How activations meet low-bit weights: as float, or rounded to int8 in groups of 16 or 32
+/// columns, as the weights' CodeForm asks.
 enum class ActivationMode { kFloat, kInt8 };
 
 /// The input of one or several linears: the float rows, and their int8 form made once when a codec
@@ -17,8 +18,9 @@ class LinearInput {
  public:
   /// x: (tokens, stride), `cols` of each row used. Borrowed until the next set().
   void set(const float* x, int64_t stride, int64_t tokens, int64_t cols);
-  /// The int8 form, computed on first use (in parallel over tokens).
-  const Int8Rows& int8_rows(const Compute& compute);
+  /// The int8 form with a scale per `step` columns, computed on first use (in parallel over
+  /// tokens).
+  const Int8Rows& int8_rows(const Compute& compute, int64_t step);
 
   const float* x() const { return x_; }
   int64_t stride() const { return stride_; }
@@ -28,11 +30,14 @@ class LinearInput {
  private:
   const float* x_ = nullptr;
   int64_t stride_ = 0, tokens_ = 0, cols_ = 0;
-  bool have_int8_ = false;
-  std::vector<int8_t> code_;  // (tokens, cols)
-  std::vector<float> scale_;  // (tokens, cols / 32)
-  std::vector<int32_t> sum_;  // (tokens, cols / 16)
-  Int8Rows rows_{};
+  struct Int8 {
+    bool made = false;
+    std::vector<int8_t> code;  // (tokens, cols)
+    std::vector<float> scale;  // (tokens, cols / step)
+    std::vector<int32_t> sum;  // (tokens, cols / step)
+    Int8Rows rows{};
+  };
+  Int8 by_16_, by_32_;
 };
 
 /// Room for unpacked weights, per worker; grows on first use, then no allocation.

@@ -68,45 +68,46 @@ struct Quantized {
   std::vector<int8_t> code;
   std::vector<float> scale;
   std::vector<int32_t> sum;
-  int64_t cols;
-  Int8Rows rows() const { return {code.data(), scale.data(), sum.data(), cols}; }
+  int64_t cols, step;
+  Int8Rows rows() const { return {code.data(), scale.data(), sum.data(), cols, step}; }
 };
 
 Quantized quantize(const Kernels& kernels, const std::vector<float>& x, int64_t tokens,
-                   int64_t cols) {
-  const auto size = static_cast<size_t>(tokens * cols);
-  Quantized q{std::vector<int8_t>(size, 99), std::vector<float>(size / 32),
-              std::vector<int32_t>(size / 16), cols};
+                   int64_t cols, int64_t step) {
+  const int64_t steps = cols / step;
+  Quantized q{std::vector<int8_t>(static_cast<size_t>(tokens * cols), 99),
+              std::vector<float>(static_cast<size_t>(tokens * steps)),
+              std::vector<int32_t>(static_cast<size_t>(tokens * steps)), cols, step};
   for (int64_t t = 0; t < tokens; ++t)
-    kernels.quantize_int8(x.data() + t * cols, cols, q.code.data() + t * cols,
-                          q.scale.data() + t * cols / 32, q.sum.data() + t * cols / 16);
+    kernels.quantize_int8(x.data() + t * cols, cols, step, q.code.data() + t * cols,
+                          q.scale.data() + t * steps, q.sum.data() + t * steps);
   return q;
 }
 
 TEST_P(EveryIsa, QuantizeInt8HasTheReferenceBits) {
-  for (int64_t cols : {32, 64, 96, 576}) {
-    auto x = normals(3 * cols, static_cast<uint64_t>(cols));
-    std::fill(x.begin(), x.begin() + 32, 0.0f);  // a group of zeros
-    x[static_cast<size_t>(cols) + 3] = NAN;
-    x[static_cast<size_t>(2 * cols) + 9] = INFINITY;
-    const auto want = quantize(ref, x, 3, cols), got = quantize(simd, x, 3, cols);
-    EXPECT_EQ(want.code, got.code) << cols;
-    EXPECT_EQ(want.sum, got.sum) << cols;
-    for (size_t i = 0; i < want.scale.size(); ++i) {
-      if (i == static_cast<size_t>(cols) / 32) continue;  // the group with the NaN
-      EXPECT_EQ(want.scale[i], got.scale[i]) << cols;
+  for (int64_t step : {16, 32})
+    for (int64_t cols : {32, 64, 96, 576}) {
+      auto x = normals(3 * cols, static_cast<uint64_t>(cols));
+      std::fill(x.begin(), x.begin() + 32, 0.0f);  // steps of zeros
+      x[static_cast<size_t>(cols) + 3] = NAN;
+      x[static_cast<size_t>(2 * cols) + 9] = INFINITY;
+      const auto want = quantize(ref, x, 3, cols, step), got = quantize(simd, x, 3, cols, step);
+      EXPECT_EQ(want.code, got.code) << cols;
+      EXPECT_EQ(want.sum, got.sum) << cols;
+      EXPECT_EQ(want.scale, got.scale) << cols;
     }
-  }
 }
 
 TEST_P(EveryIsa, Int8ErrorIsAtMostHalfAStep) {
   const int64_t cols = 256;
   const auto x = normals(cols, 9);
-  const auto q = quantize(simd, x, 1, cols);
-  for (int64_t i = 0; i < cols; ++i) {
-    const float scale = q.scale[static_cast<size_t>(i / 32)];
-    ASSERT_LE(std::fabs(scale * q.code[static_cast<size_t>(i)] - x[static_cast<size_t>(i)]),
-              0.501f * scale);
+  for (int64_t step : {16, 32}) {
+    const auto q = quantize(simd, x, 1, cols, step);
+    for (int64_t i = 0; i < cols; ++i) {
+      const float scale = q.scale[static_cast<size_t>(i / step)];
+      ASSERT_LE(std::fabs(scale * q.code[static_cast<size_t>(i)] - x[static_cast<size_t>(i)]),
+                0.501f * scale);
+    }
   }
 }
 
@@ -119,8 +120,9 @@ test::Unpacked random_tile(const CodeForm& form, int64_t cols, uint64_t seed) {
   return u;
 }
 
-const CodeForm kForms[] = {{16, 32, false},  {16, 0, true},    {32, 8, false},   {32, 0, true},
-                           {32, 128, false}, {64, 128, false}, {96, 128, false}, {256, 1, false}};
+const CodeForm kForms[] = {{16, 32, false, 16},  {16, 0, true, 16},    {32, 8, false, 16},
+                           {32, 0, true, 16},    {32, 0, true, 32},    {32, 128, false, 32},
+                           {96, 128, false, 16}, {96, 128, false, 32}, {256, 1, false, 16}};
 
 /// y of (tokens, 16), which dot_tile adds to.
 std::vector<float> dot(const Kernels& kernels, const TileView& w, const Int8Rows& x,
@@ -137,7 +139,7 @@ TEST_P(EveryIsa, DotTileHasTheReferenceBits) {
       for (int64_t tokens : {1, 2, 3, 4, 5, 11, 12, 13, 29}) {
         const int64_t cols = groups * std::max(form.group, 32);
         const auto w = random_tile(form, cols, seed++);
-        const auto x = quantize(ref, normals(tokens * cols, seed++), tokens, cols);
+        const auto x = quantize(ref, normals(tokens * cols, seed++), tokens, cols, form.step);
         ASSERT_TRUE(
             same_bits(dot(simd, w.view(), x.rows(), tokens), dot(ref, w.view(), x.rows(), tokens)))
             << "group " << form.group << " zero " << form.zero << " tokens " << tokens;
@@ -146,10 +148,10 @@ TEST_P(EveryIsa, DotTileHasTheReferenceBits) {
 
 TEST_P(EveryIsa, DotTileSurvivesExtremeCodes) {
   for (uint8_t code : {0, 255}) {
-    test::Unpacked w = random_tile({32, 128, false}, 64, 5);
+    test::Unpacked w = random_tile({32, 128, false, 32}, 64, 5);
     std::fill(w.code.begin(), w.code.end(), code);
     for (float sign : {-1.0f, 1.0f}) {
-      const auto x = quantize(ref, std::vector<float>(64, sign), 1, 64);
+      const auto x = quantize(ref, std::vector<float>(64, sign), 1, 64, 32);
       EXPECT_TRUE(same_bits(dot(simd, w.view(), x.rows(), 1), dot(ref, w.view(), x.rows(), 1)));
     }
   }
@@ -160,13 +162,13 @@ TEST_P(EveryIsa, DotTileIsCloseToDouble) {
   for (const CodeForm& form : kForms) {
     const int64_t cols = 768;
     const auto w = random_tile(form, cols, 8);
-    const auto x = quantize(ref, normals(cols, 9), 1, cols);
+    const auto x = quantize(ref, normals(cols, 9), 1, cols, form.step);
     std::vector<float> y(kTileRows, 0.0f);
     simd.dot_tile(w.view(), x.rows(), 1, y.data(), kTileRows);
     for (int64_t r = 0; r < kTileRows; ++r) {
       double exact = 0, magnitude = 0;
       for (int64_t c = 0; c < cols; ++c) {
-        const double xc = static_cast<double>(x.scale[static_cast<size_t>(c / 32)]) *
+        const double xc = static_cast<double>(x.scale[static_cast<size_t>(c / form.step)]) *
                           x.code[static_cast<size_t>(c)];
         const size_t g = static_cast<size_t>(c / form.group * kTileRows + r);
         const double level = static_cast<double>(w.scale[g]) * (w.code_at(r, c) - form.zero),
@@ -174,9 +176,9 @@ TEST_P(EveryIsa, DotTileIsCloseToDouble) {
         exact += xc * (level + offset);
         magnitude += std::fabs(xc) * (std::fabs(level) + std::fabs(offset));
       }
-      // Each group rounds at most 10 times (8 parts, scale, offset), the row 48 groups: together
-      // below 58 half ulps of a partial sum that `magnitude` bounds.
-      EXPECT_NEAR(y[static_cast<size_t>(r)], exact, 58 * 0x1.0p-24 * magnitude);
+      // Each group rounds at most 18 times (16 steps, scale, offset), the row 48 groups: together
+      // below 66 half ulps of a partial sum that `magnitude` bounds.
+      EXPECT_NEAR(y[static_cast<size_t>(r)], exact, 66 * 0x1.0p-24 * magnitude);
     }
   }
 }
@@ -197,7 +199,8 @@ RC_GTEST_PROP(Kernels, PackedDotsEqualTilesOnEveryIsa, (uint64_t seed)) {
   };
   const auto codes = bytes(codec->code_bytes(cols)), coef = bytes(codec->coef_bytes(cols));
   const PackedMatrix w{codec, rows, cols, codes, coef};
-  const auto x = quantize(ref::table(), normals(tokens * cols, seed + 7), tokens, cols);
+  const auto x =
+      quantize(ref::table(), normals(tokens * cols, seed + 7), tokens, cols, codec->form().step);
   for (int64_t first = 0; first < rows; first += kTileRows) {
     const auto tile = test::unpack(w, first, 0, cols);
     const auto want = dot(ref::table(), tile.view(), x.rows(), tokens);

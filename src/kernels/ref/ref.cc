@@ -40,19 +40,17 @@ int32_t dot_codes(const TileView& w, int64_t r, const int8_t* x, int64_t col, in
 }
 
 void dot_tile(const TileView& w, const Int8Rows& x, int64_t tokens, float* y, int64_t y_stride) {
-  const int64_t group = w.form.group, step = std::min<int64_t>(group, kActivationGroup);
+  const int64_t group = w.form.group, step = w.form.step;
   for (int64_t t = 0; t < tokens; ++t)
     for (int64_t r = 0; r < kTileRows; ++r) {
       float acc = y[t * y_stride + r];
       for (int64_t g = 0; g < w.cols / group; ++g) {
         float sum = 0, weight = 0;
         for (int64_t c = g * group; c < (g + 1) * group; c += step) {
-          const float scale = x.scales_of(t)[c / kActivationGroup];
+          const float scale = x.scales_of(t)[c / step];
           const auto exact = static_cast<float>(dot_codes(w, r, x.codes_of(t), c, step));
           sum = std::fma(exact, scale, sum);
-          int32_t codes = x.sums_of(t)[c / 16];
-          if (step == kActivationGroup) codes += x.sums_of(t)[c / 16 + 1];
-          weight = scale * static_cast<float>(codes);
+          weight = std::fma(static_cast<float>(x.sums_of(t)[c / step]), scale, weight);
         }
         acc = std::fma(sum, w.scale[g * kTileRows + r], acc);
         if (w.form.affine) acc = std::fma(weight, w.offset[g * kTileRows + r], acc);
@@ -61,24 +59,22 @@ void dot_tile(const TileView& w, const Int8Rows& x, int64_t tokens, float* y, in
     }
 }
 
-void quantize_int8(const float* x, int64_t cols, int8_t* code, float* scale, int32_t* sum) {
-  for (int64_t begin = 0; begin < cols; begin += kActivationGroup) {
+void quantize_int8(const float* x, int64_t cols, int64_t step, int8_t* code, float* scale,
+                   int32_t* sum) {
+  for (int64_t begin = 0; begin < cols; begin += step) {
     float biggest = 0;
-    for (int64_t i = begin; i < begin + kActivationGroup; ++i)
-      biggest = std::max(biggest, std::fabs(x[i]));
+    for (int64_t i = begin; i < begin + step; ++i) biggest = std::max(biggest, std::fabs(x[i]));
     const float inverse = biggest > kSmallestActivation ? 127.0f / biggest : 0.0f;
-    scale[begin / kActivationGroup] = biggest / 127.0f;
-    for (int64_t half = begin; half < begin + kActivationGroup; half += 16) {
-      int32_t total = 0;
-      for (int64_t i = half; i < half + 16; ++i) {
-        const float rounded = std::nearbyint(x[i] * inverse);
-        const int32_t q =
-            std::fabs(rounded) <= 127.0f ? static_cast<int32_t>(rounded) : 0;  // NaN, infinity: 0
-        code[i] = static_cast<int8_t>(q);
-        total += q;
-      }
-      sum[half / 16] = total;
+    int32_t total = 0;
+    for (int64_t i = begin; i < begin + step; ++i) {
+      const float rounded = std::nearbyint(x[i] * inverse);
+      const int32_t q =
+          std::fabs(rounded) <= 127.0f ? static_cast<int32_t>(rounded) : 0;  // NaN, infinity: 0
+      code[i] = static_cast<int8_t>(q);
+      total += q;
     }
+    scale[begin / step] = biggest / 127.0f;
+    sum[begin / step] = total;
   }
 }
 

@@ -10,6 +10,7 @@ namespace planeloom::simd {
 namespace {
 
 constexpr int64_t kAhead = 8192, kCoefAhead = 2048;  // bytes
+constexpr int64_t kStep = 32;                        // columns per activation scale
 constexpr int64_t kMostTokens = 8;                   // beyond, a tile is unpacked once for all
 
 /// Sixteen coefficients; what is not finite is 0.
@@ -78,13 +79,13 @@ PL_AVX512_ENTRY void tokens_of(const PackedMatrix& w, int64_t first, const Int8R
     const Levels level = levels_of(coef);
     __m512 sum[T];
     for (int t = 0; t < T; ++t) sum[t] = _mm512_setzero_ps();
-    for (int64_t c = g; c < g + group; c += kActivationGroup) {
+    for (int64_t c = g; c < g + group; c += kStep) {
       __m512i exact[T][2];  // two chains hide the latency of the dot instruction
       for (int t = 0; t < T; ++t) {
-        exact[t][0] = _mm512_set1_epi32(-128 * code_sum(x, t, c, kActivationGroup));
+        exact[t][0] = _mm512_set1_epi32(-128 * x.sums_of(t)[c / kStep]);
         exact[t][1] = _mm512_setzero_si512();
       }
-      for (int64_t i = c; i < c + kActivationGroup; i += 16, line += kLineBytes) {
+      for (int64_t i = c; i < c + kStep; i += 16, line += kLineBytes) {
         const __m512i v = _mm512_loadu_si512(line), shifted = _mm512_srli_epi16(v, 4);
         _mm_prefetch(line + kAhead, _MM_HINT_T0);
         const __m512i code[4] = {_mm512_shuffle_epi8(level.by_row, pick(four_r, v, low)),
@@ -97,7 +98,7 @@ PL_AVX512_ENTRY void tokens_of(const PackedMatrix& w, int64_t first, const Int8R
       }
       for (int t = 0; t < T; ++t)
         sum[t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_add_epi32(exact[t][0], exact[t][1])),
-                                 _mm512_set1_ps(x.scales_of(t)[c / kActivationGroup]), sum[t]);
+                                 _mm512_set1_ps(x.scales_of(t)[c / kStep]), sum[t]);
     }
     for (int t = 0; t < T; ++t) acc[t] = _mm512_fmadd_ps(sum[t], level.scale, acc[t]);
   }

@@ -13,6 +13,7 @@ namespace {
 using namespace gguf;
 
 constexpr int64_t kMostTokens = 2;
+constexpr int64_t kStep = 16;    // columns per activation scale
 constexpr int64_t kChunk = 512;  // columns whose scales are gathered at a time
 
 /// Four registers of four 128-bit lanes; lane l of the result holds the sums of lane l of each.
@@ -50,17 +51,25 @@ PL_AVX512 void gather_scales(const uint8_t* const row[], int64_t rows, int64_t c
     }
 }
 
+/// acc + (sum of codes * x - zero * sum of x) * scale of x, of one step.
+template <class Format>
+PL_AVX512 __m512 scaled(__m512i dots, int32_t x_sum, float x_scale, __m512 acc) {
+  const __m512i exact = _mm512_add_epi32(dots, _mm512_set1_epi32(-Format::kZero * x_sum));
+  return _mm512_fmadd_ps(_mm512_cvtepi32_ps(exact), _mm512_set1_ps(x_scale), acc);
+}
+
 template <class Format, int T>
 PL_AVX512_ENTRY void tokens_of(const PackedMatrix& w, int64_t first, const Int8Rows& x, float* y,
                                int64_t y_stride) {
-  constexpr int64_t kStep = std::min(Format::kGroup, kActivationGroup);
+  constexpr int64_t kGroups = 32 / Format::kGroup;  // within 32 columns: 1 or 2
   const int64_t row_bytes = w.cols / Format::kBlock * Format::kBytes,
                 rows = std::min<int64_t>(kTileRows, w.rows - first);
   const auto* begin = reinterpret_cast<const uint8_t*>(w.codes.data()) + first * row_bytes;
   const uint8_t* row[kTileRows];  // past the end the last row again, with scale 0
   for (int64_t r = 0; r < kTileRows; ++r) row[r] = begin + std::min(r, rows - 1) * row_bytes;
   const uint8_t* ahead = begin + kTileRows * row_bytes;  // the next sixteen rows, line by line
-  alignas(64) float scale[kChunk / kStep * kTileRows], offset[kChunk / kStep * kTileRows];
+  alignas(64) float scale[kChunk / Format::kGroup * kTileRows],
+      offset[kChunk / Format::kGroup * kTileRows];
   __m512 acc[T];
   for (int t = 0; t < T; ++t) acc[t] = _mm512_loadu_ps(y + t * y_stride);
   for (int64_t chunk = 0; chunk < w.cols; chunk += kChunk) {
@@ -86,19 +95,21 @@ PL_AVX512_ENTRY void tokens_of(const PackedMatrix& w, int64_t first, const Int8R
       }
       for (int t = 0; t < T; ++t) {
         const Halves halves = gather_rows(pair[t]);
-        const __m512 x_scale = _mm512_set1_ps(x.scales_of(t)[col / kActivationGroup]);
-        const __m512i exact[2] = {
-            kStep == 32 ? _mm512_add_epi32(halves.first, halves.second) : halves.first,
-            halves.second};
-        for (int64_t h = 0; h < 32 / kStep; ++h) {
-          const int64_t g = (c + h * kStep) / kStep * kTileRows;
-          const int32_t zero = -Format::kZero * code_sum(x, t, col + h * kStep, kStep);
-          const __m512 sum = _mm512_mul_ps(
-              _mm512_cvtepi32_ps(_mm512_add_epi32(exact[h], _mm512_set1_epi32(zero))), x_scale);
-          acc[t] = _mm512_fmadd_ps(sum, _mm512_load_ps(scale + g), acc[t]);
+        const int32_t* x_sum = x.sums_of(t) + col / kStep;
+        const float* x_scale = x.scales_of(t) + col / kStep;
+        const __m512 first_sum =
+            scaled<Format>(halves.first, x_sum[0], x_scale[0], _mm512_setzero_ps());
+        const __m512 sum[2] = {scaled<Format>(halves.second, x_sum[1], x_scale[1],
+                                              kGroups == 1 ? first_sum : _mm512_setzero_ps()),
+                               first_sum};
+        for (int64_t h = 0; h < kGroups; ++h) {
+          const int64_t g = (c / Format::kGroup + h) * kTileRows;
+          acc[t] =
+              _mm512_fmadd_ps(sum[h + 1 == kGroups ? 0 : 1], _mm512_load_ps(scale + g), acc[t]);
           if (Format::kAffine)
-            acc[t] = _mm512_fmadd_ps(_mm512_set1_ps(group_weight(x, t, col + h * kStep, kStep)),
-                                     _mm512_load_ps(offset + g), acc[t]);
+            acc[t] = _mm512_fmadd_ps(
+                _mm512_set1_ps(group_weight(x, t, col + h * Format::kGroup, Format::kGroup)),
+                _mm512_load_ps(offset + g), acc[t]);
         }
       }
     }

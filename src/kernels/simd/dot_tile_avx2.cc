@@ -18,7 +18,7 @@ PL_AVX2 __m256i load(const uint8_t* p) {
 /// Eight rows of a tile (half = 0 or 1) against T tokens.
 template <int T>
 PL_AVX2 void half_tile(const TileView& w, int half, const Int8Rows& x, float* y, int64_t y_stride) {
-  const int64_t group = w.form.group, step = std::min<int64_t>(group, kActivationGroup);
+  const int64_t group = w.form.group, step = w.form.step;
   const __m256i zero = _mm256_set1_epi8(static_cast<char>(w.form.zero));
   const __m256i ones = _mm256_set1_epi16(1);
   const uint8_t* code = w.code + 32 * half;
@@ -44,14 +44,15 @@ PL_AVX2 void half_tile(const TileView& w, int half, const Int8Rows& x, float* y,
       }
       for (int t = 0; t < T; ++t)
         sum[t] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(exact[t]),
-                                 _mm256_set1_ps(x.scales_of(t)[c / kActivationGroup]), sum[t]);
+                                 _mm256_set1_ps(x.scales_of(t)[c / step]), sum[t]);
     }
     const __m256 scale = _mm256_loadu_ps(w.scale + g * kTileRows + 8 * half);
     for (int t = 0; t < T; ++t) acc[t] = _mm256_fmadd_ps(sum[t], scale, acc[t]);
     if (!w.form.affine) continue;
     const __m256 offset = _mm256_loadu_ps(w.offset + g * kTileRows + 8 * half);
     for (int t = 0; t < T; ++t)
-      acc[t] = _mm256_fmadd_ps(_mm256_set1_ps(group_weight(x, t, g * group, step)), offset, acc[t]);
+      acc[t] =
+          _mm256_fmadd_ps(_mm256_set1_ps(group_weight(x, t, g * group, group)), offset, acc[t]);
   }
   for (int t = 0; t < T; ++t) _mm256_storeu_ps(y + t * y_stride + 8 * half, acc[t]);
 }

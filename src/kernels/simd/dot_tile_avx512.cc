@@ -11,28 +11,28 @@ namespace {
 /// T tokens. The instruction wants unsigned codes; the exact sum starts at -zero * sum of x.
 template <int T>
 PL_AVX512_ENTRY void tokens_of(const TileView& w, const Int8Rows& x, float* y, int64_t y_stride) {
-  const int64_t group = w.form.group, step = std::min<int64_t>(group, kActivationGroup);
+  const int64_t group = w.form.group, step = w.form.step;
   for (int64_t g = 0; g < w.cols / group; ++g) {
     __m512 sum[T];
     for (int t = 0; t < T; ++t) sum[t] = _mm512_setzero_ps();
     for (int64_t c = g * group; c < (g + 1) * group; c += step) {
       __m512i exact[T];
       for (int t = 0; t < T; ++t)
-        exact[t] = _mm512_set1_epi32(-w.form.zero * code_sum(x, t, c, step));
+        exact[t] = _mm512_set1_epi32(-w.form.zero * x.sums_of(t)[c / step]);
       for (int64_t i = c; i < c + step; i += 4) {
         const __m512i code = _mm512_loadu_si512(w.code + i * kTileRows);
         for (int t = 0; t < T; ++t) exact[t] = dot4(exact[t], code, x.codes_of(t) + i);
       }
       for (int t = 0; t < T; ++t)
         sum[t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(exact[t]),
-                                 _mm512_set1_ps(x.scales_of(t)[c / kActivationGroup]), sum[t]);
+                                 _mm512_set1_ps(x.scales_of(t)[c / step]), sum[t]);
     }
     const __m512 scale = _mm512_loadu_ps(w.scale + g * kTileRows);
     for (int t = 0; t < T; ++t) {
       float* out = y + t * y_stride;
       __m512 acc = _mm512_fmadd_ps(sum[t], scale, _mm512_loadu_ps(out));
       if (w.form.affine)
-        acc = _mm512_fmadd_ps(_mm512_set1_ps(group_weight(x, t, g * group, step)),
+        acc = _mm512_fmadd_ps(_mm512_set1_ps(group_weight(x, t, g * group, group)),
                               _mm512_loadu_ps(w.offset + g * kTileRows), acc);
       _mm512_storeu_ps(out, acc);
     }

@@ -264,31 +264,30 @@ void half_to_float(const uint16_t* in, int64_t n, float* out) {
   }
 }
 
-/// 32 columns: the largest magnitude is exact in any order, the rest is elementwise, the code sums
+/// The largest magnitude of a step is exact in any order, the rest is elementwise, the code sums
 /// are integers.
-void quantize_int8(const float* x, int64_t cols, int8_t* code, float* scale, int32_t* sum) {
-  static_assert(kActivationGroup == 2 * kLanes);
+void quantize_int8(const float* x, int64_t cols, int64_t step, int8_t* code, float* scale,
+                   int32_t* sum) {
   const hn::RebindToSigned<D> di;
   const hn::Rebind<int8_t, D> d8;
-  for (int64_t begin = 0; begin < cols; begin += kActivationGroup) {
-    const V16 half[2] = {load16(x + begin), load16(x + begin + kLanes)};
+  for (int64_t begin = 0; begin < cols; begin += step) {
     auto top = hn::Zero(d);
-    for (const V16& v : half)
-      for (int p = 0; p < kParts; ++p) top = hn::Max(top, hn::Abs(v.part[p]));
+    for (int64_t i = begin; i < begin + step; i += kWidth) {
+      const auto v = hn::Abs(hn::LoadU(d, x + i));
+      top = hn::Max(top, hn::IfThenZeroElse(hn::IsNaN(v), v));
+    }
     const float biggest = hn::GetLane(hn::MaxOfLanes(d, top));
     const float inverse = biggest > kSmallestActivation ? 127.0f / biggest : 0.0f;
-    scale[begin / kActivationGroup] = biggest / 127.0f;
-    for (int h = 0; h < 2; ++h) {
-      auto total = hn::Zero(di);
-      for (int p = 0; p < kParts; ++p) {
-        const auto rounded = hn::Round(hn::Mul(half[h].part[p], hn::Set(d, inverse)));
-        const auto sound = hn::Le(hn::Abs(rounded), hn::Set(d, 127.0f));  // false for NaN
-        const auto q = hn::ConvertTo(di, hn::IfThenElseZero(sound, rounded));
-        total = hn::Add(total, q);
-        hn::StoreU(hn::DemoteTo(d8, q), d8, code + begin + h * kLanes + p * kWidth);
-      }
-      sum[begin / kLanes + h] = hn::GetLane(hn::SumOfLanes(di, total));
+    auto total = hn::Zero(di);
+    for (int64_t i = begin; i < begin + step; i += kWidth) {
+      const auto rounded = hn::Round(hn::Mul(hn::LoadU(d, x + i), hn::Set(d, inverse)));
+      const auto sound = hn::Le(hn::Abs(rounded), hn::Set(d, 127.0f));  // false for NaN
+      const auto q = hn::ConvertTo(di, hn::IfThenElseZero(sound, rounded));
+      total = hn::Add(total, q);
+      hn::StoreU(hn::DemoteTo(d8, q), d8, code + i);
     }
+    scale[begin / step] = biggest / 127.0f;
+    sum[begin / step] = hn::GetLane(hn::SumOfLanes(di, total));
   }
 }
 #endif  // AVX2 or AVX3

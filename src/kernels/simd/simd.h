@@ -1,4 +1,6 @@
 #pragma once
+#include <cmath>
+
 #include "kernels/kernels.h"
 
 namespace planeloom::simd {
@@ -18,14 +20,13 @@ void dot_tile_avx512(const TileView& w, const Int8Rows& x, int64_t tokens, float
 DotPacked find_dot_avx512(const Codec& codec, int64_t tokens);
 DotPacked find_dot_gguf_avx512(const Codec& codec, int64_t tokens);
 
-/// The sum of the activation codes of `step` (16 or 32) columns from c on.
-inline int32_t code_sum(const Int8Rows& x, int64_t token, int64_t c, int64_t step) {
-  const int32_t* sum = x.sums_of(token) + c / 16;
-  return step == kActivationGroup ? sum[0] + sum[1] : sum[0];
-}
-/// What an affine group's offset is multiplied with: their sum as numbers.
-inline float group_weight(const Int8Rows& x, int64_t token, int64_t c, int64_t step) {
-  return x.scales_of(token)[c / kActivationGroup] * static_cast<float>(code_sum(x, token, c, step));
+/// What an affine group's offset is multiplied with: the sum of the activations of its columns
+/// c .. c + group - 1, as the int8 codes say.
+inline float group_weight(const Int8Rows& x, int64_t token, int64_t c, int64_t group) {
+  float weight = 0;
+  for (int64_t s = c / x.step; s < (c + group) / x.step; ++s)
+    weight = std::fma(static_cast<float>(x.sums_of(token)[s]), x.scales_of(token)[s], weight);
+  return weight;
 }
 
 }  // namespace planeloom::simd
