@@ -142,7 +142,12 @@ Result<fs::path> resolve_model(const std::string& name) {
               near, near);
 }
 
-void print_error(std::string_view message) { fmt::print(stderr, "planeloom: {}\n", message); }
+void print_error(std::string_view message) {
+  std::string line(message);  // names in it come from files: one line, no escapes for the terminal
+  for (char& c : line)
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
+  fmt::print(stderr, "planeloom: {}\n", line);
+}
 
 void print_json(const nlohmann::ordered_json& object) {
   const auto replace = nlohmann::ordered_json::error_handler_t::replace;

@@ -41,7 +41,7 @@ Result<std::string> own_text(const std::filesystem::path& path, int64_t windows,
   o.windows = windows + 1;  // room for another tokenization of the same text
   o.seed = 1000;
   PL_TRY(const CalibrationText text,
-         calibration_text(model, *tokenizer, context.compute(), o, progress));
+         calibration_text(model, *tokenizer, context.compute(), o, nullptr, progress));
   return tokenizer->decode(text.tokens, true);
 }
 

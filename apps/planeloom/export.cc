@@ -31,7 +31,11 @@ Status run(const Options& o) {
   progress.finish();
   const uint64_t bytes = std::filesystem::file_size(o.out, error);
   if (o.json)
-    print_json({{"path", o.out}, {"type", o.type}, {"file_bytes", bytes}});
+    print_json({{"path", o.out},
+                {"type", o.type},
+                {"file_bytes", bytes},
+                {"isa", context->isa()},
+                {"threads", context->threads()}});
   else
     fmt::print("{}: {}\n", o.out, human_bytes(bytes));
   return {};

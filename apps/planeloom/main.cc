@@ -1,5 +1,7 @@
 #include <CLI/CLI.hpp>
 #include <csignal>
+#include <cstdio>
+#include <iostream>
 #include <new>
 #include <string>
 #include <vector>
@@ -122,5 +124,10 @@ int run(int argc, char** argv) {
 int main(int argc, char** argv) {
   planeloom::install_interrupt_handler();
   std::signal(SIGXFSZ, SIG_IGN);  // a file over the user's limit is an error of the write
-  return planeloom::run(argc, argv);
+  const int status = planeloom::run(argc, argv);
+  std::cout.flush();
+  const bool lost = std::fflush(stdout) != 0 || std::ferror(stdout) || !std::cout;
+  if (!lost || status != 0) return status;
+  planeloom::print_error("[output] standard output could not be written: is its disk full?");
+  return planeloom::kExitFailure;
 }

@@ -92,6 +92,8 @@ Status run(Options& o) {
   if (o.json) {
     nlohmann::ordered_json object{{"path", o.out}};
     object.update(report.results);
+    object["isa"] = context->isa();
+    object["threads"] = context->threads();
     print_json(object);
   } else {
     fmt::print(
@@ -110,7 +112,10 @@ void add_quantize(CLI::App& app) {
       "quantize", "Squeeze a model's linear layers to bit-planes or trit-planes");
   auto o = std::make_shared<Options>();
   command->add_option("-m,--model", o->model, "Model: a path or a pulled name")->required();
-  command->add_option("-o,--out", o->out, "File to write; OUT.partial holds an unfinished run")
+  command
+      ->add_option(
+          "-o,--out", o->out,
+          "File to write; OUT.partial holds an unfinished run, OUT.report.* says what was lost")
       ->required();
   command->add_option("--method", o->quantize.quant.method, "rtn, bpdq or ptqtp")
       ->check(CLI::IsMember({"rtn", "bpdq", "ptqtp"}))

@@ -76,7 +76,7 @@ Status run(RunOptions& options) {
     return {};
   }
   std::fputc('\n', stdout);
-  std::fflush(stdout);
+  if (std::fflush(stdout) != 0 || std::ferror(stdout)) return {};  // main() says so
   print_summary(stats, options.text);
   return {};
 }

@@ -113,7 +113,6 @@ SessionOptions session_options(const TextOptions& options, int64_t context) {
 
 void print_summary(const GenerationStats& stats, const TextOptions& options) {
   const bool color = isatty(STDERR_FILENO) != 0;
-  const int64_t read = stats.prompt_tokens - stats.cached_tokens;
   std::string speed;
   if (stats.decode_tokens_per_second > 0)
     speed = fmt::format(" at {:.1f} tokens/s, {:.2f} GB/s", stats.decode_tokens_per_second,
@@ -122,9 +121,10 @@ void print_summary(const GenerationStats& stats, const TextOptions& options) {
       stderr,
       "{}[prompt {} at {:.1f} tokens/s | answer {}{} | {} | peak memory {} | seed {} | logits "
       "{}]{}\n",
-      color ? "\033[2m" : "", read, stats.prefill_tokens_per_second, stats.tokens.size(), speed,
-      finish_name(stats.finish), human_bytes(peak_rss_bytes()), options.generate.sampler.seed,
-      stats.logits_hash, color ? "\033[0m" : "");
+      color ? "\033[2m" : "", stats.read_tokens, stats.prefill_tokens_per_second,
+      stats.tokens.size(), speed, finish_name(stats.finish), human_bytes(peak_rss_bytes()),
+      options.generate.sampler.seed, stats.logits_hash.empty() ? "none" : stats.logits_hash,
+      color ? "\033[0m" : "");
 }
 
 nlohmann::ordered_json summary_json(const GenerationStats& stats, const TextOptions& options) {

@@ -60,7 +60,7 @@ Status write_window(const Model& model, const Tokenizer& tokenizer, const Kernel
   window[n++] = starts[rng.below(starts.size())];
   PL_TRY(std::span<const float> logits, session->decode(window.first(n)));
   while (n < window.size()) {
-    if (interrupted()) return fail("[calibration] interrupted");
+    if (interrupted()) return fail("[calibration] interrupted; the same command goes on from here");
     PL_TRY(int32_t token, sampler.sample(logits));
     if (tokenizer.is_end_of_generation(token)) token = starts[rng.below(starts.size())];
     window[n++] = token;
@@ -72,7 +72,7 @@ Status write_window(const Model& model, const Tokenizer& tokenizer, const Kernel
 
 Result<CalibrationText> from_model(const Model& model, const Tokenizer& tokenizer,
                                    const Compute& compute, const CalibrationOptions& o,
-                                   Progress& progress) {
+                                   const WindowStore* kept, Progress& progress) {
   const std::vector<int32_t> starts = ordinary_tokens(tokenizer, model.vocab());
   if (starts.empty())
     return fail("[calibration] the vocabulary has no ordinary tokens to start from");
@@ -89,9 +89,12 @@ Result<CalibrationText> from_model(const Model& model, const Tokenizer& tokenize
       const auto window =
           std::span(text.tokens)
               .subspan(static_cast<size_t>(w * o.context), static_cast<size_t>(o.context));
-      status[static_cast<size_t>(w)] = write_window(
-          model, tokenizer, *compute.kernels, starts,
-          Rng(o.seed + static_cast<uint64_t>(w) * 0x9E3779B97F4A7C15ull).next(), window);
+      Status& result = status[static_cast<size_t>(w)];
+      if (!kept || !kept->load_window(w, window)) {
+        const uint64_t seed = Rng(o.seed + static_cast<uint64_t>(w) * 0x9E3779B97F4A7C15ull).next();
+        result = write_window(model, tokenizer, *compute.kernels, starts, seed, window);
+        if (result && kept) result = kept->save_window(w, window);
+      }
       const int64_t finished = done.fetch_add(1) + 1;
       if (worker == 0)
         progress.update("self-calibration", static_cast<uint64_t>(finished),
@@ -106,11 +109,11 @@ Result<CalibrationText> from_model(const Model& model, const Tokenizer& tokenize
 
 Result<CalibrationText> calibration_text(const Model& model, const Tokenizer& tokenizer,
                                          const Compute& compute, const CalibrationOptions& o,
-                                         Progress& progress) {
+                                         const WindowStore* kept, Progress& progress) {
   if (o.windows < 1 || o.windows > 100000 || o.context < 8 || o.context > 1 << 20)
     return fail("[calibration] {} windows of {} tokens, wanted 1..100000 of 8..2^20", o.windows,
                 o.context);
-  return o.source == "self" ? from_model(model, tokenizer, compute, o, progress)
+  return o.source == "self" ? from_model(model, tokenizer, compute, o, kept, progress)
                             : from_file(tokenizer, o);
 }
 

@@ -30,12 +30,23 @@ struct CalibrationText {
   }
 };
 
+/// Keeps self-written windows, so that an interrupted run need not write them again. Called from
+/// several threads, each with its own window.
+class WindowStore {
+ public:
+  virtual ~WindowStore() = default;
+  /// True when window w was kept.
+  virtual bool load_window(int64_t w, std::span<int32_t> tokens) const = 0;
+  virtual Status save_window(int64_t w, std::span<const int32_t> tokens) const = 0;
+};
+
 /// From a file: its first tokens, cut into windows. From the model itself ("self"): every window
 /// starts at a token drawn uniformly from the ordinary vocabulary and continues by sampling at
 /// temperature 1 (as in LLM-QAT, arXiv 2305.17888, section 3.1); after an end of generation a new
-/// start is drawn. Each window has its own seed.
+/// start is drawn. Each window has its own seed. `kept`, when there is one, keeps what the model
+/// wrote.
 Result<CalibrationText> calibration_text(const Model& model, const Tokenizer& tokenizer,
                                          const Compute& compute, const CalibrationOptions& options,
-                                         Progress& progress);
+                                         const WindowStore* kept, Progress& progress);
 
 }  // namespace planeloom

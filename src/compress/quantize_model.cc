@@ -61,7 +61,7 @@ Result<std::string> fingerprint(const Model& model, const QuantizeOptions& o) {
     hash.update(t.data);
   }
   std::string text = fmt::format(
-      "planeloom quantize 2\nmodel {}\n{} bits {} group {} rounds {} damping {} ridge {} cap {} "
+      "planeloom quantize 3\nmodel {}\n{} bits {} group {} rounds {} damping {} ridge {} cap {} "
       "rows {}\n",
       hash.hex(), o.quant.method, o.quant.bits, o.quant.group, o.quant.rounds, o.quant.damping,
       o.quant.ridge, o.quant.cap_ridge, o.quant.per_row_best);
@@ -78,6 +78,13 @@ Result<std::string> fingerprint(const Model& model, const QuantizeOptions& o) {
          fmt::format("calibration {} {} x {} seed {}\n", source, c.windows, c.context, c.seed);
 }
 
+Result<CalibrationText> read_calibration(const Model& model, const CalibrationOptions& options,
+                                         const Compute& compute, const WindowStore* kept,
+                                         Progress& progress) {
+  PL_TRY(const auto tokenizer, Tokenizer::from_metadata(model.file->metadata()));
+  return calibration_text(model, *tokenizer, compute, options, kept, progress);
+}
+
 /// One run: the model whose linears are replaced one after another, and the calibration state.
 class Run {
  public:
@@ -91,18 +98,13 @@ class Run {
     options_.quant.isa = compute.kernels->isa;
   }
 
-  Status prepare() {
+  /// Embeds the calibration text, which the model writes now when none is given.
+  Status prepare(CalibrationText text) {
     if (!needs_hessian(options_.quant.method)) return {};
-    if (auto saved = workspace_.load_tokens();
-        saved && !saved->tokens.empty() &&
-        static_cast<int64_t>(saved->tokens.size()) % options_.calibration.context == 0) {
-      text_ = {options_.calibration.context, std::move(saved->tokens),
-               std::move(saved->description)};
-    } else {
-      PL_TRY(const auto tokenizer, Tokenizer::from_metadata(model_.file->metadata()));
+    text_ = std::move(text);
+    if (text_.tokens.empty()) {
       PL_TRY(text_,
-             calibration_text(model_, *tokenizer, compute_, options_.calibration, progress_));
-      PL_CHECK(workspace_.save_tokens(text_.tokens, text_.description));
+             read_calibration(model_, options_.calibration, compute_, &workspace_, progress_));
     }
     SessionOptions session;
     session.context = text_.context;
@@ -118,7 +120,7 @@ class Run {
   /// Quantizes or restores one layer and moves the hidden states past it.
   Status layer(int64_t layer) {
     auto saved = workspace_.load_layer(layer);
-    if (saved) {
+    if (saved && fits(layer, *saved)) {
       ++summary.resumed_layers;
     } else {
       entries_.clear();
@@ -127,10 +129,10 @@ class Run {
       PL_CHECK(workspace_.save_layer(layer, entries_));
       saved = workspace_.load_layer(layer);
     }
-    if (!saved)
+    if (!saved || !fits(layer, *saved))
       return fail("[quantize] {}: layer {} cannot be read back", workspace_.path("").string(),
                   layer);
-    PL_CHECK(adopt(layer, std::move(*saved)));
+    adopt(layer, std::move(*saved));
     for (int64_t w = 0; session_ && w < text_.windows(); ++w)
       session_->run_layer(layer, hidden(w), text_.context, 0);
     return {};
@@ -239,24 +241,29 @@ class Run {
     return {};
   }
 
-  /// Makes the model read the saved layer.
-  Status adopt(int64_t layer, Workspace::SavedLayer saved) {
-    auto& linears = model_.layers[static_cast<size_t>(layer)].linears;
-    if (saved.linears.size() != linears.size())
-      return fail("[quantize] {}: {} linears saved for layer {}", workspace_.path("").string(),
-                  saved.linears.size(), layer);
+  /// Whether it is this layer of this model.
+  bool fits(int64_t layer, const Workspace::SavedLayer& saved) const {
+    const auto& linears = model_.layers[static_cast<size_t>(layer)].linears;
+    if (saved.linears.size() != linears.size()) return false;
     for (size_t i = 0; i < linears.size(); ++i) {
       const auto& [name, report, matrix] = saved.linears[i];
       if (name != linear_name(layer, kBlockLinears[i]) || matrix.rows != linears[i].rows ||
           matrix.cols != linears[i].cols)
-        return fail("[quantize] {}: saved layer {} does not fit the model",
-                    workspace_.path("").string(), layer);
+        return false;
+    }
+    return true;
+  }
+
+  /// Makes the model read the saved layer.
+  void adopt(int64_t layer, Workspace::SavedLayer saved) {
+    auto& linears = model_.layers[static_cast<size_t>(layer)].linears;
+    for (size_t i = 0; i < linears.size(); ++i) {
+      const auto& [name, report, matrix] = saved.linears[i];
       linears[i] = matrix;
       summary.tensors.push_back({name, std::string(matrix.codec->name()), layer, matrix.rows,
                                  matrix.cols, report_from_json(report)});
     }
     finished_.push_back(std::move(saved));
-    return {};
   }
 
   Model model_;
@@ -287,9 +294,13 @@ Result<QuantizeSummary> quantize_model(const Model& model, const std::filesystem
   const auto start = std::chrono::steady_clock::now();
   PL_CHECK(check_output(out));
   PL_TRY(const std::string print, fingerprint(model, options));
+  CalibrationText text;  // a file that is too short is told before a folder is made
+  if (needs_hessian(options.quant.method) && options.calibration.source != "self") {
+    PL_TRY(text, read_calibration(model, options.calibration, compute, nullptr, progress));
+  }
   PL_TRY(Workspace workspace, Workspace::open(out.string() + ".partial", print));
   Run run(model, options, compute, progress, std::move(workspace));
-  PL_CHECK(run.prepare());
+  PL_CHECK(run.prepare(std::move(text)));
   for (int64_t layer = 0; layer < model.config.layers; ++layer) PL_CHECK(run.layer(layer));
   progress.update("quantize", static_cast<uint64_t>(model.config.layers) * 7,
                   static_cast<uint64_t>(model.config.layers) * 7);

@@ -64,6 +64,7 @@ struct Reader {
 };
 
 std::string layer_file(int64_t layer) { return fmt::format("layer-{:04}.bin", layer); }
+std::string window_file(int64_t w) { return fmt::format("window-{:05}.bin", w); }
 
 }  // namespace
 
@@ -80,7 +81,7 @@ Result<Workspace> Workspace::open(const std::filesystem::path& folder,
   std::filesystem::create_directories(folder, error);
   if (error) return fail("[quantize] cannot create {}: {}", folder.string(), error.message());
   PL_CHECK(write_file_atomically(workspace.path("fingerprint"), fingerprint));
-  return workspace;
+  return Result<Workspace>(workspace);
 }
 
 Status Workspace::save_layer(int64_t layer, const std::vector<Entry>& entries) const {
@@ -95,6 +96,8 @@ Status Workspace::save_layer(int64_t layer, const std::vector<Entry>& entries) c
     record.add(entry.matrix.coef);
     record.add(entry.report_json);
   }
+  std::error_code error;  // whatever stands there was not a saved layer
+  std::filesystem::remove_all(path(layer_file(layer)), error);
   return write_file_atomically(path(layer_file(layer)), record.sealed());
 }
 
@@ -120,23 +123,20 @@ std::optional<Workspace::SavedLayer> Workspace::load_layer(int64_t layer) const 
   return saved;
 }
 
-Status Workspace::save_tokens(std::span<const int32_t> tokens,
-                              const std::string& description) const {
+Status Workspace::save_window(int64_t w, std::span<const int32_t> tokens) const {
   Record record;
   record.add(std::as_bytes(tokens));
-  record.add(description);
-  return write_file_atomically(path("calibration.bin"), record.sealed());
+  return write_file_atomically(path(window_file(w)), record.sealed());
 }
 
-std::optional<Workspace::Tokens> Workspace::load_tokens() const {
-  const auto file = MappedFile::open(path("calibration.bin"));
-  if (!file) return std::nullopt;
+bool Workspace::load_window(int64_t w, std::span<int32_t> tokens) const {
+  const auto file = MappedFile::open(path(window_file(w)));
+  if (!file) return false;
   Reader reader(file->bytes());
   const auto raw = reader.blob();
-  Tokens tokens{std::vector<int32_t>(raw.size() / sizeof(int32_t)), reader.text()};
-  if (!reader.complete() || raw.size() % sizeof(int32_t) != 0) return std::nullopt;
-  std::memcpy(tokens.tokens.data(), raw.data(), raw.size());
-  return tokens;
+  if (!reader.complete() || raw.size() != tokens.size_bytes()) return false;
+  std::memcpy(tokens.data(), raw.data(), raw.size());
+  return true;
 }
 
 Status Workspace::remove() const {

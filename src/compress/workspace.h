@@ -7,13 +7,14 @@
 
 #include "base/file.h"
 #include "codecs/codec.h"
+#include "compress/calibration.h"
 
 namespace planeloom {
 
 /// The folder OUT.partial in which an unfinished run keeps what it has: finished layers and the
-/// calibration tokens, bound to a fingerprint of the input and the options. A run with another
+/// calibration windows, bound to a fingerprint of the input and the options. A run with another
 /// fingerprint starts afresh.
-class Workspace {
+class Workspace final : public WindowStore {
  public:
   /// Opens or creates the folder; clears it when it belongs to another run.
   static Result<Workspace> open(const std::filesystem::path& folder,
@@ -41,12 +42,9 @@ class Workspace {
   /// Nothing when there is none or the file is damaged.
   std::optional<SavedLayer> load_layer(int64_t layer) const;
 
-  Status save_tokens(std::span<const int32_t> tokens, const std::string& description) const;
-  struct Tokens {
-    std::vector<int32_t> tokens;
-    std::string description;
-  };
-  std::optional<Tokens> load_tokens() const;
+  /// Windows of self-written calibration text.
+  Status save_window(int64_t w, std::span<const int32_t> tokens) const override;
+  bool load_window(int64_t w, std::span<int32_t> tokens) const override;
 
   std::filesystem::path path(const std::string& name) const { return folder_ / name; }
   /// Removes the folder: the run is complete.

@@ -82,6 +82,7 @@ class Generation {
       done += n;
     }
     stats_.prefill_tokens_per_second = rate(done, watch.seconds());
+    stats_.read_tokens = done;
     if (done < total) stats_.finish = FinishReason::kInterrupted;
     return done == total;
   }

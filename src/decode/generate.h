@@ -27,6 +27,7 @@ std::string_view finish_name(FinishReason reason);
 struct GenerationStats {
   int64_t prompt_tokens = 0;
   int64_t cached_tokens = 0;    // of the prompt, that the session held already
+  int64_t read_tokens = 0;      // of the prompt, now; fewer than the rest after Ctrl-C
   std::vector<int32_t> tokens;  // generated, an end token included
   FinishReason finish = FinishReason::kLength;
   double prefill_tokens_per_second = 0;  // over the tokens that were read

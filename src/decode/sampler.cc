@@ -25,8 +25,8 @@ double weight(float logit, float top) {
 Status check(const SamplerOptions& o) {
   if (!std::isfinite(o.temperature))
     return fail("[sampler] temperature {}: not a number", o.temperature);
-  if (std::isnan(o.top_p) || o.top_p < 0) return fail("[sampler] top-p {}: wanted 0 to 1", o.top_p);
-  if (std::isnan(o.min_p) || o.min_p > 1) return fail("[sampler] min-p {}: wanted 0 to 1", o.min_p);
+  if (!(o.top_p >= 0 && o.top_p <= 1)) return fail("[sampler] top-p {}: wanted 0 to 1", o.top_p);
+  if (!(o.min_p >= 0 && o.min_p <= 1)) return fail("[sampler] min-p {}: wanted 0 to 1", o.min_p);
   if (!std::isfinite(o.repeat_penalty) || o.repeat_penalty <= 0)
     return fail("[sampler] repeat penalty {}: wanted more than 0", o.repeat_penalty);
   if (!std::isfinite(o.frequency_penalty) || !std::isfinite(o.presence_penalty))

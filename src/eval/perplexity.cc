@@ -134,8 +134,11 @@ Result<TextScore> score_text(const Model& model, const Compute& compute,
   Scored scored;
   double seconds = 0;
   std::vector<int32_t> window(static_cast<size_t>(options.context));
-  for (int64_t w = 0; w < windows; ++w) {
-    if (interrupted()) return fail("[perplexity] interrupted after {} of {} windows", w, windows);
+  int64_t finished = 0;
+  for (int64_t w = 0; w < windows; ++w, ++finished) {
+    if (interrupted() && (record || w == 0))
+      return fail("[perplexity] interrupted after {} of {} windows", w, windows);
+    if (interrupted()) break;  // what the finished windows say
     progress.update("perplexity", static_cast<uint64_t>(w), static_cast<uint64_t>(windows));
     const auto cut = tokens.subspan(static_cast<size_t>(w * options.context), window.size());
     std::copy(cut.begin(), cut.end(), window.begin());
@@ -164,10 +167,10 @@ Result<TextScore> score_text(const Model& model, const Compute& compute,
     PL_CHECK(std::move(status));
     seconds += std::chrono::duration<double>(Clock::now() - start).count() - scoring;
   }
-  progress.update("perplexity", static_cast<uint64_t>(windows), static_cast<uint64_t>(windows));
+  progress.update("perplexity", static_cast<uint64_t>(finished), static_cast<uint64_t>(windows));
 
   TextScore result;
-  result.windows = windows;
+  result.windows = finished;
   result.tokens = static_cast<int64_t>(scored.nll.size());
   double sum = 0, squares = 0;
   for (double x : scored.nll) sum += x;
@@ -176,7 +179,7 @@ Result<TextScore> score_text(const Model& model, const Compute& compute,
   result.perplexity = std::exp(mean);
   result.perplexity_stderr = n > 1 ? result.perplexity * std::sqrt(squares / n / (n - 1)) : 0;
   if (reference) result.divergence = summarise(std::move(scored.kl), scored.agreements);
-  result.prefill_tokens_per_second = static_cast<double>(windows * options.context) / seconds;
+  result.prefill_tokens_per_second = static_cast<double>(finished * options.context) / seconds;
   result.logits_hash = scored.hash;
   return result;
 }

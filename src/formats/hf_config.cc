@@ -147,6 +147,8 @@ class Translator {
       head_dim = family_.head_dim;
     else if (width_ % heads == 0)
       head_dim = width_ / heads;
+    if (!head_dim && !member(config_, "head_dim"))
+      return fail("[hf] config.json: hidden_size {} does not divide into {} heads", width_, heads);
     PL_TRY(head_dim_, integer("head_dim", head_dim));
     set_u32("attention.head_count", heads);
     set_u32("attention.head_count_kv", kv);

@@ -27,7 +27,6 @@ struct Exchange {
   HttpHeaders headers;
   Attempt attempt;
   Sink last = Sink::kGoOn;
-  bool received = false;
 };
 
 size_t on_header(char* data, size_t, size_t size, void* user) {
@@ -51,7 +50,6 @@ size_t on_body(char* data, size_t, size_t size, void* user) {
   curl_easy_getinfo(e.handle, CURLINFO_RESPONSE_CODE, &status);
   if (status < 200 || status >= 300) return size;  // an error page
   e.headers.status = static_cast<int>(status);
-  e.received = e.received || size > 0;
   e.last = e.attempt.receive(e.headers, {data, size});
   return e.last == Sink::kGoOn ? size : 0;
 }
@@ -180,6 +178,7 @@ Result<HttpHeaders> http_perform(const std::string& url, const HttpOptions& opti
   std::call_once(once, [] { curl_global_init(CURL_GLOBAL_DEFAULT); });
   std::string problem = "no attempt was allowed";
   int failures = 0;
+  uint64_t reached = 0;
   for (int tries = 0; failures < options.attempts && tries < kMaxTries; ++tries) {
     if (interrupted()) return fail("[http] interrupted; the same command goes on from here");
     Exchange e;
@@ -188,7 +187,9 @@ Result<HttpHeaders> http_perform(const std::string& url, const HttpOptions& opti
     PL_TRY(problem, exchange_once(e, url, options, again));
     if (problem.empty()) return std::move(e.headers);
     if (!again) break;
-    failures = e.received ? 1 : failures + 1;  // bytes that came earn a fresh set of tries
+    // Bytes that are new earn a fresh set of tries; a server without ranges sends the old ones.
+    failures = e.attempt.reached > reached ? 1 : failures + 1;
+    reached = std::max(reached, e.attempt.reached);
     if (failures < options.attempts) back_off(options, failures, e.headers);
   }
   return fail("[http] {}: {}", shown_url(url), problem);

@@ -119,7 +119,9 @@ Status Download::start_over() {
 void Download::prepare(Attempt& attempt) {
   begun_ = false;
   attempt.receive = [this, &attempt](const HttpHeaders& headers, std::string_view bytes) {
-    return receive(headers, bytes, attempt.problem);
+    const Sink next = receive(headers, bytes, attempt.problem);
+    attempt.reached = have_;
+    return next;
   };
   ranged_ = have_ > 0 && !known_.validator.empty();
   if (!ranged_) return;

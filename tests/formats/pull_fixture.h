@@ -15,6 +15,7 @@
 
 #include "base/file.h"
 #include "base/rng.h"
+#include "formats/gguf_builder.h"
 #include "formats/pull.h"
 #include "formats/temp_dir.h"
 
@@ -127,10 +128,15 @@ class ProgressAt : public Progress {
   std::function<void()> then_;
 };
 
-/// "GGUF" and bytes that no mistake reproduces.
+/// A GGUF file of exactly `size` bytes that no mistake reproduces: one tensor of I8. Below 65 bytes
+/// there is room for its first four only.
 inline std::string model_bytes(size_t size, uint64_t seed = 1) {
   Rng rng(seed);
-  std::string text = "GGUF";
+  constexpr size_t kFront = 64;
+  constexpr uint32_t kI8 = 24;
+  test::Bytes front;
+  front.raw("GGUF").u32(3).u64(1).u64(0).string("w").u32(1).u64(size - kFront).u32(kI8).u64(0);
+  std::string text = size > kFront ? front.pad(kFront).text() : "GGUF";
   while (text.size() < size) text += static_cast<char>(rng.next() & 255);
   return text;
 }

@@ -294,7 +294,9 @@ TEST_F(PullHttp, ChecksumsAreVerifiedBeforeTheRename) {
   const auto wrong = pull(url + "#sha256=" + sha256("other"), options_, progress_);
   EXPECT_NE(error_of(wrong).find("SHA-256"), std::string::npos) << error_of(wrong);
   EXPECT_TRUE(cached().empty());
-  EXPECT_NE(error_of(pull(url + "#sha256=12", options_, progress_)).find("64"), std::string::npos);
+  for (const char* slip : {"#sha256=12", "#sha1=12", "#part"})
+    EXPECT_NE(error_of(pull(url + slip, options_, progress_)).find("64"), std::string::npos)
+        << slip;
   const auto right = pull(url + "#sha256=" + sha256(data_), options_, progress_);
   ASSERT_TRUE(right) << right.error().message;
   EXPECT_EQ(*file_sha256(*right, progress_), sha256(data_));
@@ -305,6 +307,26 @@ TEST_F(PullHttp, AWebPageIsNoModel) {
   const auto result = pull(server_.file("-", "page.gguf"), options_, progress_);
   EXPECT_NE(error_of(result).find("GGUF"), std::string::npos) << error_of(result);
   EXPECT_TRUE(cached().empty());
+}
+
+TEST_F(PullHttp, AShortModelIsNoModel) {
+  root_.write("short.gguf", data_.substr(0, data_.size() / 2));
+  const auto result = pull(server_.file("-", "short.gguf"), options_, progress_);
+  EXPECT_NE(error_of(result).find("no whole model"), std::string::npos) << error_of(result);
+  EXPECT_TRUE(cached().empty());
+}
+
+TEST_F(PullHttp, FailuresLeaveNothingToGoOnFrom) {
+  EXPECT_FALSE(pull(server_.file("status:404"), options_, progress_));
+  EXPECT_FALSE(pull("file:/there/is/no/such/file", options_, progress_));
+  for (const auto& entry : std::filesystem::directory_iterator(options_.folder))
+    EXPECT_FALSE(entry.is_directory()) << entry.path();
+}
+
+TEST_F(PullHttp, OldBytesEarnNoFreshTries) {
+  const std::string url = server_.file("drop:70000+norange");
+  EXPECT_FALSE(pull(url, options_, progress_));
+  EXPECT_LE(server_.log().size(), static_cast<size_t>(options_.http.attempts) + 1);
 }
 
 TEST_F(PullHttp, TwoPullsOfOneModelDoNotMeet) {

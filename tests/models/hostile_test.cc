@@ -59,6 +59,7 @@ std::vector<Hostile> configurations() {
       {"negative layers", "llama", set("llama.block_count", int32_t{-2}), "block_count = -2"},
       {"layers as text", "llama", set("llama.block_count", kText), "not an integer"},
       {"one layer too many", "llama", set("llama.block_count", uint32_t{3}), "blk.2."},
+      {"one layer too few", "llama", set("llama.block_count", uint32_t{1}), "counts 1 layers"},
       {"no heads", "llama", set("llama.attention.head_count", uint32_t{0}), "head_count = 0"},
       {"heads huge", "llama", set("llama.attention.head_count", kBig), "head_count"},
       {"heads per layer", "llama", set("llama.attention.head_count", std::vector<uint32_t>{4, 4}),
