@@ -16,5 +16,6 @@ void add_quantize(CLI::App& app);
 void add_perplexity(CLI::App& app);
 void add_export(CLI::App& app);
 void add_demo(CLI::App& app);
+void add_bench(CLI::App& app);
 
 }  // namespace planeloom

@@ -99,6 +99,7 @@ int run(int argc, char** argv) {
   add_quantize(app);
   add_perplexity(app);
   add_export(app);
+  add_bench(app);
   add_demo(app);
   if (argc <= 1) {
     fmt::print("{}", app.help());

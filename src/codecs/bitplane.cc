@@ -79,6 +79,12 @@ const BitplaneCodec* instance(int planes, int group) {
 
 bool plane_group_known(int group) { return group_index(group) >= 0; }
 
+int fitting_group(int wanted, int64_t cols) {
+  for (int group = wanted; group >= 32; --group)
+    if (plane_group_known(group) && cols % group == 0) return group;
+  return 0;
+}
+
 Result<const Codec*> bitplane_codec(int planes, int group) {
   if (const Codec* codec = instance(planes, group)) return codec;
   return fail("[codec] bitplane k={} g={}; k 1 to 4 and g 32, 64, 96, 128, 192 or 256 wanted",

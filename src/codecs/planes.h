@@ -39,6 +39,8 @@ inline constexpr int kMaxPlanes = 4;
 
 /// The groups that both formats know.
 bool plane_group_known(int group);
+/// The largest of them that is at most `wanted` and divides `cols`; 0 when there is none.
+int fitting_group(int wanted, int64_t cols);
 
 /// Packs bit-planes. codes: (rows, cols), bit p of a code is plane p (0 ... 2^planes - 1);
 /// coef: (rows, cols / group, planes + 1) fp16 bits, the bias last.

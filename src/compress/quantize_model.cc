@@ -282,12 +282,6 @@ class Run {
 
 }  // namespace
 
-int fitting_group(int wanted, int64_t cols) {
-  for (int group = wanted; group >= 32; --group)
-    if (plane_group_known(group) && cols % group == 0) return group;
-  return 0;
-}
-
 Result<QuantizeSummary> quantize_model(const Model& model, const std::filesystem::path& out,
                                        const QuantizeOptions& options, const Compute& compute,
                                        Progress& progress) {

@@ -41,8 +41,4 @@ Result<QuantizeSummary> quantize_model(const Model& model, const std::filesystem
                                        const QuantizeOptions& options, const Compute& compute,
                                        Progress& progress);
 
-/// The largest group that both plane formats know, is at most `wanted` and divides `cols`; 0 when
-/// there is none.
-int fitting_group(int wanted, int64_t cols);
-
 }  // namespace planeloom

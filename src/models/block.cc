@@ -30,8 +30,11 @@ bool Session::attention_half(int64_t layer, const float* hidden, int64_t tokens,
   const AttentionShape shape{
       c.heads,           c.kv_heads,          c.head_dim,
       c.attention_scale, c.attention_softcap, c.local[static_cast<size_t>(layer)] ? c.window : 0};
-  attention(compute_, shape, cache_view(layer), q_.data(), tokens, past, attention_scratch_,
-            hooks_ ? hooks_->attention(layer) : nullptr, mixed_.data());
+  {
+    const Timed timed(profile_, Profile::kAttention);
+    attention(compute_, shape, cache_view(layer), q_.data(), tokens, past, attention_scratch_,
+              hooks_ ? hooks_->attention(layer) : nullptr, mixed_.data());
+  }
   input_.set(mixed_.data(), c.q_width(), tokens, c.q_width());
   if (!project(layer, Linear::kO, {}, input_, update_.data())) return false;
   if (c.post_norms) norm_rows(update_.data(), w.post_attention_norm, tokens, update_.data());
@@ -46,11 +49,7 @@ bool Session::ffn_half(int64_t layer, const float* hidden, int64_t tokens) {
   input_.set(normed_.data(), c.width, tokens, c.width);
   if (!project(layer, Linear::kGate, {}, input_, gate_.data())) return false;
   if (!project(layer, Linear::kUp, {}, input_, up_.data())) return false;
-  const auto gated =
-      c.gate == Gate::kSilu ? compute_.kernels->silu_mul : compute_.kernels->gelu_mul;
-  compute_.pool->parallel_for(tokens, 4, [&](int64_t begin, int64_t end, int) {
-    gated(gate_.data() + begin * c.ffn, up_.data() + begin * c.ffn, (end - begin) * c.ffn);
-  });
+  gate_rows(tokens);
   input_.set(gate_.data(), c.ffn, tokens, c.ffn);
   if (!project(layer, Linear::kDown, {}, input_, update_.data())) return false;
   if (c.post_norms) norm_rows(update_.data(), w.post_ffn_norm, tokens, update_.data());
@@ -64,8 +63,20 @@ bool Session::project(int64_t layer, Linear which, std::span<const float> bias, 
                     Hooks::Flow::kStop)
     return false;
   const PackedMatrix& w = model_.layers[static_cast<size_t>(layer)].at(which);
+  const Timed timed(profile_, which);
   linear(compute_, w, bias, input, mode_, scratch_, out, w.rows);
   return true;
+}
+
+/// gate_ = activation(gate_) * up_.
+void Session::gate_rows(int64_t tokens) {
+  const Timed timed(profile_, Profile::kGate);
+  const int64_t ffn = model_.config.ffn;
+  const bool silu = model_.config.gate == Gate::kSilu;
+  const auto gated = silu ? compute_.kernels->silu_mul : compute_.kernels->gelu_mul;
+  compute_.pool->parallel_for(tokens, 4, [&](int64_t begin, int64_t end, int) {
+    gated(gate_.data() + begin * ffn, up_.data() + begin * ffn, (end - begin) * ffn);
+  });
 }
 
 void Session::norm_rows(const float* x, std::span<const float> gain, int64_t rows, float* out) {
@@ -77,6 +88,7 @@ void Session::norm_rows(const float* x, std::span<const float> gain, int64_t row
 }
 
 void Session::rotate_and_store(int64_t layer, int64_t tokens, int64_t past) {
+  const Timed timed(profile_, Profile::kRope);
   const Config& c = model_.config;
   const RopeTable& rope = c.local[static_cast<size_t>(layer)] ? c.rope_local : c.rope;
   const auto half = static_cast<int64_t>(rope.frequency.size());

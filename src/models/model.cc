@@ -10,29 +10,6 @@ namespace {
 constexpr std::string_view kLinearNames[] = {"attn_q",   "attn_k", "attn_v",  "attn_output",
                                              "ffn_gate", "ffn_up", "ffn_down"};
 
-struct Shape {
-  int64_t rows, cols;
-};
-
-Shape linear_shape(const Config& c, Linear linear) {
-  switch (linear) {
-    case Linear::kQ:
-      return {c.q_width(), c.width};
-    case Linear::kK:
-    case Linear::kV:
-      return {c.kv_width(), c.width};
-    case Linear::kO:
-      return {c.width, c.q_width()};
-    case Linear::kGate:
-    case Linear::kUp:
-      return {c.ffn, c.width};
-    case Linear::kDown:
-    case Linear::kHead:
-      break;
-  }
-  return {c.width, c.ffn};
-}
-
 /// A vector of exactly `size` floats with the family's offset added.
 Result<std::vector<float>> gains(const ModelFile& file, const std::string& name, int64_t size,
                                  float offset) {
@@ -65,7 +42,7 @@ Result<LayerWeights> load_layer(const ModelFile& file, const Config& c, int64_t 
   for (Linear linear : kBlockLinears) {
     const std::string name = linear_name(layer, linear);
     PL_TRY(w.at(linear), file.matrix(name));
-    const Shape want = linear_shape(c, linear);
+    const LinearShape want = linear_shape(c, linear);
     if (w.at(linear).rows != want.rows || w.at(linear).cols != want.cols)
       return fail("[model] {}: shape {} x {}, wanted {} x {}", name, w.at(linear).rows,
                   w.at(linear).cols, want.rows, want.cols);
@@ -102,6 +79,25 @@ Status apply_rope_factors(const ModelFile& file, Config& c) {
 }
 
 }  // namespace
+
+LinearShape linear_shape(const Config& c, Linear linear) {
+  switch (linear) {
+    case Linear::kQ:
+      return {c.q_width(), c.width};
+    case Linear::kK:
+    case Linear::kV:
+      return {c.kv_width(), c.width};
+    case Linear::kO:
+      return {c.width, c.q_width()};
+    case Linear::kGate:
+    case Linear::kUp:
+      return {c.ffn, c.width};
+    case Linear::kDown:
+    case Linear::kHead:
+      break;
+  }
+  return {c.width, c.ffn};
+}
 
 std::string linear_name(int64_t layer, Linear linear) {
   return fmt::format("blk.{}.{}.weight", layer, kLinearNames[static_cast<size_t>(linear)]);

@@ -37,6 +37,12 @@ struct Model {
   bool tied() const { return head.codes.data() == embedding.codes.data(); }
 };
 
+/// Outputs and inputs of a block's linear.
+struct LinearShape {
+  int64_t rows, cols;
+};
+LinearShape linear_shape(const Config& config, Linear linear);
+
 /// "blk.3.attn_q.weight": the GGUF name of a block's linear.
 std::string linear_name(int64_t layer, Linear linear);
 

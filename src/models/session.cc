@@ -89,7 +89,10 @@ bool Session::logits(const float* hidden, int64_t tokens, float* out) {
   if (hooks_ && hooks_->before_linear(c.layers, Linear::kHead, {normed_.data(), tokens, c.width}) ==
                     Hooks::Flow::kStop)
     return false;
-  linear(compute_, model_.head, {}, input_, mode_, scratch_, out, model_.head.rows);
+  {
+    const Timed timed(profile_, Linear::kHead);
+    linear(compute_, model_.head, {}, input_, mode_, scratch_, out, model_.head.rows);
+  }
   if (c.final_softcap > 0)
     for (int64_t i = 0; i < tokens * model_.vocab(); ++i)
       out[i] = c.final_softcap * std::tanh(out[i] / c.final_softcap);

@@ -7,6 +7,7 @@
 #include "base/function_ref.h"
 #include "kernels/linear.h"
 #include "models/model.h"
+#include "models/profile.h"
 
 namespace planeloom {
 
@@ -46,6 +47,8 @@ class Session {
   }
   /// Listener for the next passes; null for none. Not owned.
   void set_hooks(Hooks* hooks) { hooks_ = hooks; }
+  /// Where the next passes add their time, by operation; null for nowhere. Not owned.
+  void set_profile(Profile* profile) { profile_ = profile; }
 
   // One step at a time, for layer-wise calibration. hidden: (tokens, width), changed in place.
   Status embed(std::span<const int32_t> tokens, float* hidden);
@@ -63,6 +66,7 @@ class Session {
   bool ffn_half(int64_t layer, const float* hidden, int64_t tokens);
   bool project(int64_t layer, Linear linear, std::span<const float> bias, LinearInput& input,
                float* out);
+  void gate_rows(int64_t tokens);
   void norm_rows(const float* x, std::span<const float> gain, int64_t rows, float* out);
   void rotate_and_store(int64_t layer, int64_t tokens, int64_t past);
   CacheView cache_view(int64_t layer) const;
@@ -73,6 +77,7 @@ class Session {
   CacheType cache_type_;
   int64_t context_ = 0, position_ = 0;
   Hooks* hooks_ = nullptr;
+  Profile* profile_ = nullptr;
 
   std::vector<std::byte> keys_, values_;  // (layers, kv_heads, context, head_dim)
   int64_t reserved_ = 0;                  // tokens that the buffers below hold

@@ -238,5 +238,13 @@ TEST(Planes, InstancesAreSharedBetweenThreads) {
   for (const Codec* codec : seen) EXPECT_EQ(codec, seen[0]);
 }
 
+TEST(Planes, GroupsThatFit) {
+  EXPECT_EQ(fitting_group(64, 576), 64);
+  EXPECT_EQ(fitting_group(128, 576), 96);
+  EXPECT_EQ(fitting_group(128, 640), 128);
+  EXPECT_EQ(fitting_group(256, 160), 32);
+  EXPECT_EQ(fitting_group(64, 100), 0);
+}
+
 }  // namespace
 }  // namespace planeloom

@@ -205,14 +205,6 @@ TEST(QuantizeModel, WindowsAreKept) {
   EXPECT_EQ(read, wrote);
 }
 
-TEST(QuantizeModel, GroupsThatFit) {
-  EXPECT_EQ(fitting_group(64, 576), 64);
-  EXPECT_EQ(fitting_group(128, 576), 96);
-  EXPECT_EQ(fitting_group(128, 640), 128);
-  EXPECT_EQ(fitting_group(256, 160), 32);
-  EXPECT_EQ(fitting_group(64, 100), 0);
-}
-
 TEST(Export, GivesTheDecodedWeights) {
   const Folder folder;
   const Model model = tiny();

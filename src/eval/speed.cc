@@ -1,0 +1,57 @@
+#include "eval/speed.h"
+
+#include <chrono>
+
+#include "base/rng.h"
+
+namespace planeloom {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double since(Clock::time_point begin) {
+  return std::chrono::duration<double>(Clock::now() - begin).count();
+}
+
+}  // namespace
+
+Result<Speed> measure_speed(const Model& model, const Compute& compute, const SpeedOptions& options,
+                            Progress& progress) {
+  SessionOptions session_options = options.session;
+  session_options.context = options.prompt + options.answer;
+  PL_TRY(const auto session, Session::create(model, compute, session_options));
+  Rng rng(1);
+  std::vector<int32_t> tokens(static_cast<size_t>(session_options.context));
+  for (int32_t& token : tokens)
+    token = static_cast<int32_t>(rng.below(static_cast<uint64_t>(model.vocab())));
+  const std::span<const int32_t> all(tokens);
+  const auto steps = static_cast<uint64_t>(options.rounds * (options.answer + 1));
+  uint64_t step = 0;
+  Speed speed;
+  for (int round = 0; round < options.rounds; ++round) {
+    session->truncate(0);
+    speed.prefill.profile = speed.decode.profile = {};
+    if (options.profile) session->set_profile(&speed.prefill.profile);
+    auto begin = Clock::now();
+    if (options.prompt > 0) {
+      PL_TRY(const auto logits, session->decode(all.first(static_cast<size_t>(options.prompt))));
+      (void)logits;
+      speed.prefill.seconds.push_back(since(begin));
+    }
+    progress.update("bench", ++step, steps);
+    if (options.profile) session->set_profile(&speed.decode.profile);
+    begin = Clock::now();
+    for (int64_t i = 0; i < options.answer; ++i) {
+      if (interrupted()) return fail("[bench] interrupted");
+      PL_TRY(const auto logits,
+             session->decode(all.subspan(static_cast<size_t>(options.prompt + i), 1)));
+      (void)logits;
+      ++step;
+    }
+    if (options.answer > 0) speed.decode.seconds.push_back(since(begin));
+    progress.update("bench", step, steps);
+  }
+  return speed;
+}
+
+}  // namespace planeloom
