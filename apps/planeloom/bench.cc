@@ -1,4 +1,5 @@
-// planeloom bench: tokens per second of a model or of a published shape, beside what the machine could do.
+// planeloom bench: tokens per second of a model or of a published shape, beside what the machine
+// could do.
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <nlohmann/json.hpp>
@@ -21,15 +22,16 @@ struct Options {
 
 /// What is measured, and under which name.
 struct Subject {
-  Model model;                                 // of a file
-  std::unique_ptr<SyntheticModel> synthetic;   // or of a shape
+  Model model;                                // of a file
+  std::unique_ptr<SyntheticModel> synthetic;  // or of a shape
   std::string name;
   const Model& get() const { return synthetic ? synthetic->model : model; }
 };
 
 std::string shape_names() {
   std::string names;
-  for (const ModelShape& s : model_shapes()) names += (names.empty() ? "" : ", ") + std::string(s.name);
+  for (const ModelShape& s : model_shapes())
+    names += (names.empty() ? "" : ", ") + std::string(s.name);
   return names;
 }
 
@@ -68,6 +70,7 @@ nlohmann::ordered_json phase_json(const PhaseSpeed& phase, int64_t tokens, doubl
   const auto count = static_cast<double>(tokens);
   const double seconds = best(phase.seconds);
   nlohmann::ordered_json j{{"tokens", tokens},
+                           {"rounds", phase.seconds.size()},
                            {"tokens_per_second", count / seconds},
                            {"tokens_per_second_median", count / median(phase.seconds)}};
   if (decode) {
@@ -99,11 +102,12 @@ void add_linears(nlohmann::ordered_json& j, const PhaseSpeed& phase, int64_t tok
 }
 
 void print_phase(const char* name, const nlohmann::ordered_json& j) {
-  fmt::print("  {:<8} {:>9.2f} tokens/s (median {:.2f})", name, j["tokens_per_second"].get<double>(),
+  fmt::print("  {:<8} {:>9.2f} tokens/s, best of {} (median {:.2f})", name,
+             j["tokens_per_second"].get<double>(), j["rounds"].get<int>(),
              j["tokens_per_second_median"].get<double>());
   if (j.contains("read_gb_per_second"))
-    fmt::print(", {:.1f} GB/s = {:.0f} % of the read bandwidth", j["read_gb_per_second"].get<double>(),
-               j["percent_of_read_bandwidth"].get<double>());
+    fmt::print(", {:.1f} GB/s = {:.0f} % of the read bandwidth",
+               j["read_gb_per_second"].get<double>(), j["percent_of_read_bandwidth"].get<double>());
   else if (j.contains("percent_of_int8_peak"))
     fmt::print(", {:.0f} multiply-adds/ns = {:.0f} % of the int8 peak",
                j["multiply_adds_per_ns"].get<double>(), j["percent_of_int8_peak"].get<double>());
@@ -131,6 +135,7 @@ Status run(Options& o) {
   nlohmann::ordered_json runs = nlohmann::ordered_json::array();
   TerminalProgress progress;
   for (const int threads : o.threads) {
+    if (interrupted()) break;
     ThreadPool pool(threads);
     const Compute compute{&pool, &kernels_for(isa)};
     const double bandwidth = read_bandwidth(pool), peak = int8_peak(pool, isa);
@@ -138,14 +143,13 @@ Status run(Options& o) {
     nlohmann::ordered_json j{{"threads", threads},
                              {"machine_read_gb_per_second", bandwidth / 1e9},
                              {"machine_int8_multiply_adds_per_ns", peak / 1e9}};
-    if (o.speed.prompt > 0)
+    if (!speed.prefill.seconds.empty())
       j["prefill"] = phase_json(speed.prefill, o.speed.prompt, bandwidth, weights, peak, false,
                                 model, o.speed.profile);
-    if (o.speed.answer > 0) {
+    if (!speed.decode.seconds.empty()) {
       j["decode"] = phase_json(speed.decode, o.speed.answer, bandwidth, weights, peak, true, model,
                                o.speed.profile);
-      if (o.speed.profile)
-        add_linears(j["decode"], speed.decode, o.speed.answer, bandwidth, model);
+      if (o.speed.profile) add_linears(j["decode"], speed.decode, o.speed.answer, bandwidth, model);
     }
     runs.push_back(std::move(j));
   }
@@ -154,17 +158,17 @@ Status run(Options& o) {
                                 {"isa", isa_name(isa)},
                                 {"bits_per_weight_linear", linear_size(model).bits_per_weight()},
                                 {"bytes_per_token", bytes_per_token(model)},
-                                {"rounds", o.speed.rounds},
+                                {"interrupted", interrupted()},
                                 {"runs", runs},
                                 {"peak_rss_bytes", peak_rss_bytes()}};
   if (o.json) {
     print_json(object);
     return {};
   }
-  fmt::print("{}: {:.4f} bits per linear weight, {} read per token, {}, best of {}\n", subject.name,
+  fmt::print("{}: {:.4f} bits per linear weight, {} read per token, {}{}\n", subject.name,
              linear_size(model).bits_per_weight(),
              human_bytes(static_cast<uint64_t>(bytes_per_token(model))), isa_name(isa),
-             o.speed.rounds);
+             interrupted() ? " (interrupted: not all rounds are in)" : "");
   for (const auto& j : runs) {
     fmt::print("{} threads: the machine reads {:.1f} GB/s, int8 peak {:.0f} multiply-adds/ns\n",
                j["threads"].get<int>(), j["machine_read_gb_per_second"].get<double>(),
@@ -182,9 +186,11 @@ void add_bench(CLI::App& app) {
   CLI::App* command = app.add_subcommand("bench", "Speed, beside what this machine could do");
   auto o = std::make_shared<Options>();
   auto* model = command->add_option("-m,--model", o->model, "Model: a path or a pulled name");
-  auto* shape = command->add_option("--shape", o->shape, "Random weights of a published shape: " + shape_names())
-                    ->excludes(model)
-                    ->type_name("NAME");
+  auto* shape =
+      command
+          ->add_option("--shape", o->shape, "Random weights of a published shape: " + shape_names())
+          ->excludes(model)
+          ->type_name("NAME");
   command->add_option("--codec", o->codec, "Format of the shape's linears")
       ->needs(shape)
       ->capture_default_str();
@@ -200,15 +206,17 @@ void add_bench(CLI::App& app) {
   command->add_option("-t,--threads", o->threads, "Threads, or several numbers: 1,2")
       ->delimiter(',')
       ->check(range(1, 1024));
-  command->add_option("-r,--rounds", o->speed.rounds, "Repetitions; the best and the median are told")
+  command
+      ->add_option("-r,--rounds", o->speed.rounds, "Repetitions; the best and the median are told")
       ->check(range(1, 1000))
       ->capture_default_str();
   command->add_flag("--profile", o->speed.profile, "Time per operation");
   command->add_flag("--float-activations", o->float_activations, "Activations stay float");
   command->add_flag("--json", o->json, "One JSON object instead of text");
-  set_examples(command,
-               "planeloom bench -m smollm2-135m-instruct -t 1,2\n"
-               "planeloom bench --shape qwen2.5-7b --codec \"bitplane k=2 g=64\" -p 512 -n 16 --profile");
+  set_examples(
+      command,
+      "planeloom bench -m smollm2-135m-instruct -t 1,2\n"
+      "planeloom bench --shape qwen2.5-7b --codec \"bitplane k=2 g=64\" -p 512 -n 16 --profile");
   on_run(command, [o, model, shape] {
     if (model->empty() && shape->empty()) throw CLI::RequiredError("--model or --shape");
     return run(*o);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "base/console.h"
 #include "base/progress.h"
 #include "commands.h"
 #include "common.h"
@@ -67,7 +68,7 @@ class Chat {
     generation.sampler.seed += answers_++;  // not the same draws for every answer
     auto stats = generate(session_, *loaded_.tokenizer, prompt, generation, show);
     std::fputc('\n', stdout);
-    std::fflush(stdout);
+    PL_CHECK(flush_output());
     read_ = std::move(prompt);
     if (stats) read_.insert(read_.end(), stats->tokens.begin(), stats->tokens.end());
     read_.resize(std::min(read_.size(), static_cast<size_t>(session_.position())));
@@ -83,7 +84,7 @@ class Chat {
       PL_TRY(std::vector<int32_t> prompt, render_turns(loaded_, kept));
       if (static_cast<int64_t>(prompt.size()) + room <= session_.context()) {
         if (dropped > 0)
-          fmt::print(stderr, "[the context is full: the oldest {} turns are forgotten]\n", dropped);
+          note("[the context is full: the oldest {} turns are forgotten]\n", dropped);
         turns_ = std::move(kept);
         return prompt;
       }

@@ -6,8 +6,10 @@
 #include <algorithm>
 #include <cctype>
 #include <cstdio>
+#include <iostream>
 #include <nlohmann/json.hpp>
 
+#include "base/console.h"
 #include "base/progress.h"
 #include "formats/pull.h"
 
@@ -142,11 +144,12 @@ Result<fs::path> resolve_model(const std::string& name) {
               near, near);
 }
 
-void print_error(std::string_view message) {
-  std::string line(message);  // names in it come from files: one line, no escapes for the terminal
-  for (char& c : line)
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
-  fmt::print(stderr, "planeloom: {}\n", line);
+void print_error(std::string_view message) { note("planeloom: {}\n", one_line(message)); }
+
+Status flush_output() {
+  std::cout.flush();  // the parser prints its help there
+  if (std::fflush(stdout) == 0 && !std::ferror(stdout) && std::cout) return {};
+  return fail("[output] standard output could not be written: is its disk full?");
 }
 
 void print_json(const nlohmann::ordered_json& object) {

@@ -62,6 +62,8 @@ std::string nearest(std::string_view word, const std::vector<std::string>& known
 
 /// "planeloom: MESSAGE" on stderr.
 void print_error(std::string_view message);
+/// An error when anything printed to stdout so far was lost.
+Status flush_output();
 /// One object on stdout, indented; bytes that are not UTF-8 become U+FFFD.
 void print_json(const nlohmann::ordered_json& object);
 

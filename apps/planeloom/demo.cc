@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
+#include "base/console.h"
 #include "base/file.h"
 #include "base/report.h"
 #include "commands.h"
@@ -157,7 +158,7 @@ Status run(const Options& o) {
   std::vector<Row> rows{{"as shipped", *source, {}, {}, 0}};
   for (const char* method : {"rtn", "bpdq", "ptqtp"}) {
     progress.finish();
-    fmt::print(stderr, "quantizing with {}\n", method);
+    note("quantizing with {}\n", method);
     PL_TRY(Row row, quantized(*source, method, o, *context, progress));
     rows.push_back(std::move(row));
   }
@@ -169,10 +170,11 @@ Status run(const Options& o) {
          record_reference(*source, text, reference_options, context->compute(), progress));
   for (Row& row : rows) {
     progress.finish();
-    fmt::print(stderr, "measuring {}\n", row.name);
+    note("measuring {}\n", row.name);
     PL_TRY(row.scored,
            score_model(row.path, text, score, context->compute(), reference.get(), progress));
     PL_CHECK(answer(row, o, *context));
+    if (interrupted()) return fail("[demo] interrupted; what is quantized stays in {}", o.out);
   }
   progress.finish();
   const Report report = make_report(rows, o, *context);

@@ -1,11 +1,12 @@
 #include <CLI/CLI.hpp>
 #include <csignal>
 #include <cstdio>
-#include <iostream>
 #include <new>
 #include <string>
+#include <system_error>
 #include <vector>
 
+#include "base/console.h"
 #include "base/progress.h"
 #include "commands.h"
 #include "common.h"
@@ -79,7 +80,7 @@ int usage_error(const CLI::App& app, const CLI::ParseError& error) {
   if (!near.empty()) message += fmt::format("; did you mean '{}'?", near);
   print_error(message);
   const std::string where = command ? " " + command->get_name() : "";
-  fmt::print(stderr, "Try `planeloom{} --help`.\n", where);
+  note("Try `planeloom{} --help`.\n", where);
   return kExitUsage;
 }
 
@@ -115,6 +116,10 @@ int run(int argc, char** argv) {
   } catch (const std::bad_alloc&) {
     print_error("out of memory");
     return kExitFailure;
+  } catch (const std::system_error& error) {  // fmt's way to say that standard output is lost
+    const Status printed = flush_output();
+    print_error(printed ? error.what() : printed.error().message);
+    return kExitFailure;
   }
   return 0;
 }
@@ -123,12 +128,13 @@ int run(int argc, char** argv) {
 }  // namespace planeloom
 
 int main(int argc, char** argv) {
+  planeloom::reserve_standard_streams();
   planeloom::install_interrupt_handler();
   std::signal(SIGXFSZ, SIG_IGN);  // a file over the user's limit is an error of the write
   const int status = planeloom::run(argc, argv);
-  std::cout.flush();
-  const bool lost = std::fflush(stdout) != 0 || std::ferror(stdout) || !std::cout;
-  if (!lost || status != 0) return status;
-  planeloom::print_error("[output] standard output could not be written: is its disk full?");
+  if (status != 0) return status;
+  const planeloom::Status printed = planeloom::flush_output();
+  if (printed) return 0;
+  planeloom::print_error(printed.error().message);
   return planeloom::kExitFailure;
 }

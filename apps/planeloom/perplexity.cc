@@ -47,8 +47,9 @@ Status run(Options& o) {
     return {};
   }
   const TextScore& s = scored.score;
-  fmt::print("perplexity {:.4f} ± {:.4f} over {} predictions in {} windows of {}\n", s.perplexity,
-             s.perplexity_stderr, grouped(s.tokens), s.windows, o.score.windows.context);
+  fmt::print("perplexity {:.4f} ± {:.4f} over {} predictions in {} windows of {}{}\n", s.perplexity,
+             s.perplexity_stderr, grouped(s.tokens), s.windows, o.score.windows.context,
+             s.interrupted ? " (interrupted: these are not all)" : "");
   if (s.divergence) {
     const Divergence& d = *s.divergence;
     fmt::print(

@@ -76,7 +76,7 @@ Status run(RunOptions& options) {
     return {};
   }
   std::fputc('\n', stdout);
-  if (std::fflush(stdout) != 0 || std::ferror(stdout)) return {};  // main() says so
+  PL_CHECK(flush_output());
   print_summary(stats, options.text);
   return {};
 }

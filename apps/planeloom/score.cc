@@ -68,7 +68,8 @@ nlohmann::ordered_json score_json(const ScoredModel& scored) {
   nlohmann::ordered_json j{{"perplexity", s.perplexity},
                            {"perplexity_stderr", s.perplexity_stderr},
                            {"tokens", s.tokens},
-                           {"windows", s.windows}};
+                           {"windows", s.windows},
+                           {"interrupted", s.interrupted}};
   if (s.divergence) {
     const Divergence& d = *s.divergence;
     j.update({{"kl_mean", d.mean},

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <random>
 
+#include "base/console.h"
 #include "common.h"
 
 namespace planeloom {
@@ -98,8 +99,8 @@ Status finish_text_options(TextOptions& options) {
 
 void warn_beyond_training(const Config& config, int64_t context) {
   if (context > config.context)
-    fmt::print(stderr, "planeloom: {} positions, more than the {} this model was trained for\n",
-               grouped(context), grouped(config.context));
+    note("planeloom: {} positions, more than the {} this model was trained for\n", grouped(context),
+         grouped(config.context));
 }
 
 SessionOptions session_options(const TextOptions& options, int64_t context) {
@@ -117,8 +118,7 @@ void print_summary(const GenerationStats& stats, const TextOptions& options) {
   if (stats.decode_tokens_per_second > 0)
     speed = fmt::format(" at {:.1f} tokens/s, {:.2f} GB/s", stats.decode_tokens_per_second,
                         stats.read_gb_per_second);
-  fmt::print(
-      stderr,
+  note(
       "{}[prompt {} at {:.1f} tokens/s | answer {}{} | {} | peak memory {} | seed {} | logits "
       "{}]{}\n",
       color ? "\033[2m" : "", stats.read_tokens, stats.prefill_tokens_per_second,

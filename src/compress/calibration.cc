@@ -95,6 +95,7 @@ Result<CalibrationText> from_model(const Model& model, const Tokenizer& tokenize
         result = write_window(model, tokenizer, *compute.kernels, starts, seed, window);
         if (result && kept) result = kept->save_window(w, window);
       }
+      if (!result) return;
       const int64_t finished = done.fetch_add(1) + 1;
       if (worker == 0)
         progress.update("self-calibration", static_cast<uint64_t>(finished),

@@ -85,6 +85,22 @@ Result<CalibrationText> read_calibration(const Model& model, const CalibrationOp
   return calibration_text(model, *tokenizer, compute, options, kept, progress);
 }
 
+/// The group for a linear of `cols` columns.
+Result<int> group_for(const QuantizeOptions& o, const std::string& name, int64_t cols) {
+  const int group = fitting_group(o.quant.group, cols);
+  if (group > 0) return group;
+  return fail(
+      "[quantize] {}: {} columns are no multiple of any group (32, 64, 96, 128, 192, 256) up to {}",
+      name, cols, o.quant.group);
+}
+
+/// What can be told before any work: a width that no group divides.
+Status check_widths(const Model& model, const QuantizeOptions& o) {
+  for (const Linear linear : kBlockLinears)
+    PL_CHECK(group_for(o, linear_name(0, linear), model.layers[0].at(linear).cols));
+  return {};
+}
+
 /// One run: the model whose linears are replaced one after another, and the calibration state.
 class Run {
  public:
@@ -137,6 +153,15 @@ class Run {
       session_->run_layer(layer, hidden(w), text_.context, 0);
     return {};
   }
+
+  Status layers(CalibrationText text) {
+    PL_CHECK(prepare(std::move(text)));
+    for (int64_t l = 0; l < model_.config.layers; ++l) PL_CHECK(layer(l));
+    return {};
+  }
+
+  /// After an error: what is saved stays for the next run.
+  void leave() const { workspace_.remove_unless_used(); }
 
   Status write(const std::filesystem::path& out) {
     Metadata metadata;
@@ -209,12 +234,7 @@ class Run {
   Status quantize_stage(int64_t layer, const Stage& stage) {
     const int64_t cols = model_.layers[static_cast<size_t>(layer)].at(stage.linears[0]).cols;
     QuantOptions quant = options_.quant;
-    quant.group = fitting_group(quant.group, cols);
-    if (quant.group == 0)
-      return fail(
-          "[quantize] {}: {} columns are no multiple of any group (32, 64, 96, 128, 192, 256) up "
-          "to {}",
-          linear_name(layer, stage.linears[0]), cols, options_.quant.group);
+    PL_TRY(quant.group, group_for(options_, linear_name(layer, stage.linears[0]), cols));
     std::optional<PreparedHessian> hessian;
     if (needs_hessian(quant.method)) {
       PL_TRY(hessian, stage_hessian(layer, stage.linears[0], quant.group));
@@ -287,6 +307,7 @@ Result<QuantizeSummary> quantize_model(const Model& model, const std::filesystem
                                        Progress& progress) {
   const auto start = std::chrono::steady_clock::now();
   PL_CHECK(check_output(out));
+  PL_CHECK(check_widths(model, options));
   PL_TRY(const std::string print, fingerprint(model, options));
   CalibrationText text;  // a file that is too short is told before a folder is made
   if (needs_hessian(options.quant.method) && options.calibration.source != "self") {
@@ -294,8 +315,10 @@ Result<QuantizeSummary> quantize_model(const Model& model, const std::filesystem
   }
   PL_TRY(Workspace workspace, Workspace::open(out.string() + ".partial", print));
   Run run(model, options, compute, progress, std::move(workspace));
-  PL_CHECK(run.prepare(std::move(text)));
-  for (int64_t layer = 0; layer < model.config.layers; ++layer) PL_CHECK(run.layer(layer));
+  if (Status done = run.layers(std::move(text)); !done) {
+    run.leave();
+    return tl::unexpected<Error>(std::move(done).error());
+  }
   progress.update("quantize", static_cast<uint64_t>(model.config.layers) * 7,
                   static_cast<uint64_t>(model.config.layers) * 7);
   PL_CHECK(run.write(out));

@@ -139,6 +139,14 @@ bool Workspace::load_window(int64_t w, std::span<int32_t> tokens) const {
   return true;
 }
 
+void Workspace::remove_unless_used() const {
+  std::error_code error;
+  for (std::filesystem::directory_iterator it(folder_, error), end; !error && it != end;
+       it.increment(error))
+    if (it->path().extension() == ".bin") return;
+  std::filesystem::remove_all(folder_, error);
+}
+
 Status Workspace::remove() const {
   std::error_code error;
   std::filesystem::remove_all(folder_, error);

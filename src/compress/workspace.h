@@ -47,6 +47,8 @@ class Workspace final : public WindowStore {
   bool load_window(int64_t w, std::span<int32_t> tokens) const override;
 
   std::filesystem::path path(const std::string& name) const { return folder_ / name; }
+  /// Removes the folder where nothing is saved that a later run could go on from.
+  void remove_unless_used() const;
   /// Removes the folder: the run is complete.
   Status remove() const;
 

@@ -31,8 +31,8 @@ void read_all(const std::byte* p, int64_t bytes, std::byte* sink) {
   __m128i sum[4] = {};
   for (int64_t i = 0; i < bytes; i += 64)
     for (int k = 0; k < 4; ++k)
-      sum[k] = _mm_add_epi64(sum[k],
-                             _mm_load_si128(reinterpret_cast<const __m128i*>(p + i + 16 * k)));
+      sum[k] =
+          _mm_add_epi64(sum[k], _mm_load_si128(reinterpret_cast<const __m128i*>(p + i + 16 * k)));
   const __m128i all = _mm_add_epi64(_mm_add_epi64(sum[0], sum[1]), _mm_add_epi64(sum[2], sum[3]));
   _mm_store_si128(reinterpret_cast<__m128i*>(sink), all);
 }

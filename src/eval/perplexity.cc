@@ -52,6 +52,9 @@ Status score_rows(const Compute& compute, std::span<const int32_t> targets, cons
   });
   for (size_t k = 0; k < targets.size(); ++k) {
     PL_CHECK(std::move(status[k]));
+    if (!std::isfinite(nll[k]))
+      return fail("[perplexity] prediction {} is {}: the model's weights are damaged",
+                  first_row + static_cast<int64_t>(k), nll[k]);
     scored.nll.push_back(nll[k]);
     if (!reference) continue;
     scored.kl.push_back(kl[k]);
@@ -136,8 +139,9 @@ Result<TextScore> score_text(const Model& model, const Compute& compute,
   std::vector<int32_t> window(static_cast<size_t>(options.context));
   int64_t finished = 0;
   for (int64_t w = 0; w < windows; ++w, ++finished) {
-    if (interrupted() && (record || w == 0))
-      return fail("[perplexity] interrupted after {} of {} windows", w, windows);
+    if (interrupted() && record)
+      return fail("[perplexity] interrupted after {} of the reference's {} windows", w, windows);
+    if (interrupted() && w == 0) return fail("[perplexity] interrupted in the first window");
     if (interrupted()) break;  // what the finished windows say
     progress.update("perplexity", static_cast<uint64_t>(w), static_cast<uint64_t>(windows));
     const auto cut = tokens.subspan(static_cast<size_t>(w * options.context), window.size());
@@ -171,6 +175,7 @@ Result<TextScore> score_text(const Model& model, const Compute& compute,
 
   TextScore result;
   result.windows = finished;
+  result.interrupted = finished < windows;
   result.tokens = static_cast<int64_t>(scored.nll.size());
   double sum = 0, squares = 0;
   for (double x : scored.nll) sum += x;

@@ -28,6 +28,7 @@ struct Divergence {
 
 struct TextScore {
   int64_t windows = 0, tokens = 0;  // tokens: scored predictions
+  bool interrupted = false;         // Ctrl-C: fewer windows than asked for
   double perplexity = 0, perplexity_stderr = 0;
   std::optional<Divergence> divergence;
   double prefill_tokens_per_second = 0;  // all tokens read, the head run on the scored half
@@ -38,9 +39,10 @@ struct TextScore {
 int64_t window_count(int64_t tokens, const WindowOptions& options);
 int64_t scored_per_window(const WindowOptions& options);
 
-/// Scores `tokens` with a fresh session per window. With `reference` (rows as recorded by an
-/// earlier call with the same tokens and options) also the divergence; with `record` the scored
-/// rows are stored there.
+/// Scores `tokens` with a fresh session per window. Ctrl-C ends it with the finished windows'
+/// score, or with an error when there is none or the rows are being recorded. A prediction that is
+/// no number is an error. With `reference` (rows as recorded by an earlier call with the same
+/// tokens and options) also the divergence; with `record` the scored rows are stored there.
 Result<TextScore> score_text(const Model& model, const Compute& compute, SessionOptions session,
                              std::span<const int32_t> tokens, const WindowOptions& options,
                              const LogitStore* reference, LogitStore* record, Progress& progress);

@@ -28,29 +28,30 @@ Result<Speed> measure_speed(const Model& model, const Compute& compute, const Sp
   const auto steps = static_cast<uint64_t>(options.rounds * (options.answer + 1));
   uint64_t step = 0;
   Speed speed;
-  for (int round = 0; round < options.rounds; ++round) {
+  for (int round = 0; round < options.rounds && !interrupted(); ++round) {
     session->truncate(0);
-    speed.prefill.profile = speed.decode.profile = {};
-    if (options.profile) session->set_profile(&speed.prefill.profile);
+    Profile profile;
+    if (options.profile) session->set_profile(&profile);
     auto begin = Clock::now();
     if (options.prompt > 0) {
       PL_TRY(const auto logits, session->decode(all.first(static_cast<size_t>(options.prompt))));
       (void)logits;
-      speed.prefill.seconds.push_back(since(begin));
+      speed.prefill.add(since(begin), profile);
     }
     progress.update("bench", ++step, steps);
-    if (options.profile) session->set_profile(&speed.decode.profile);
+    profile = {};
     begin = Clock::now();
-    for (int64_t i = 0; i < options.answer; ++i) {
-      if (interrupted()) return fail("[bench] interrupted");
+    for (int64_t i = 0; i < options.answer && !interrupted(); ++i, ++step) {
       PL_TRY(const auto logits,
              session->decode(all.subspan(static_cast<size_t>(options.prompt + i), 1)));
       (void)logits;
-      ++step;
     }
-    if (options.answer > 0) speed.decode.seconds.push_back(since(begin));
+    if (options.answer > 0 && !interrupted()) speed.decode.add(since(begin), profile);
+    session->set_profile(nullptr);
     progress.update("bench", step, steps);
   }
+  if (speed.prefill.seconds.empty() && speed.decode.seconds.empty())
+    return fail("[bench] interrupted in the first round");
   return speed;
 }
 

@@ -14,17 +14,22 @@ struct SpeedOptions {
   SessionOptions session;
 };
 
-/// Seconds of one phase, one entry per round; the profile is that of the last round.
+/// Seconds of one phase, one entry per finished round; the profile is that of the last one.
 struct PhaseSpeed {
   std::vector<double> seconds;
   Profile profile;
+  void add(double round, const Profile& its) {
+    seconds.push_back(round);
+    profile = its;
+  }
 };
 struct Speed {
   PhaseSpeed prefill, decode;
 };
 
 /// Reads `prompt` random tokens in one pass, then `answer` tokens one by one after them, `rounds`
-/// times. Speed does not depend on what the tokens are.
+/// times; Ctrl-C ends it with the rounds that are finished, or an error without one. Speed does not
+/// depend on what the tokens are.
 Result<Speed> measure_speed(const Model& model, const Compute& compute, const SpeedOptions& options,
                             Progress& progress);
 

@@ -22,8 +22,8 @@ struct SyntheticModel {
   std::vector<std::vector<std::byte>> memory;
 };
 
-/// codec: of the linears, as codec_by_name() or gguf names it ("bitplane k=2 g=64", "Q4_0"); where a
-/// plane format's group does not divide a width, the next narrower one is taken. head: of the
+/// codec: of the linears, as codec_by_name() or gguf names it ("bitplane k=2 g=64", "Q4_0"); where
+/// a plane format's group does not divide a width, the next narrower one is taken. head: of the
 /// embedding and the head.
 Result<SyntheticModel> make_synthetic(const ModelShape& shape, std::string_view codec,
                                       std::string_view head);

@@ -31,6 +31,14 @@ bool plain_name(std::string_view name) {
          name.find_first_of(std::string_view("/\\\0", 3)) == std::string_view::npos;
 }
 
+/// What a checkpoint may hold that the text model does not compute with: the tower that sees
+/// pictures, and rotary frequencies that old versions of transformers saved.
+bool beside_the_text_model(std::string_view name) {
+  if (name.ends_with(".rotary_emb.inv_freq")) return true;
+  if (name.starts_with("model.")) name.remove_prefix(std::string_view("model.").size());
+  return name.starts_with("vision_tower.") || name.starts_with("multi_modal_projector.");
+}
+
 /// An id or a list of ids, as "eos_token_id" may be; anything else counts as absent.
 std::vector<int32_t> token_ids(const Json& object, const char* key) {
   std::vector<int32_t> ids;
@@ -112,9 +120,11 @@ class HfModel final : public ModelFile {
 
   Status add(const SafeTensor& tensor) {
     StoredTensor stored;
+    if (beside_the_text_model(tensor.name)) return {};
     stored.name = translate_hf_tensor_name(architecture_, tensor.name);
-    if (stored.name.empty()) return {};  // a vision tower, rotary_emb.inv_freq
-    if (known(stored.name))
+    // A name without a translation stays what it is: whoever loads the model decides what it means.
+    if (stored.name.empty()) stored.name = tensor.name;
+    if (index_.contains(stored.name))
       return fail("[hf] tensor {} ({}) occurs twice", tensor.name, stored.name);
     const bool empty = std::find(tensor.shape.begin(), tensor.shape.end(), 0) != tensor.shape.end();
     if (tensor.dtype == "F32") {
@@ -124,14 +134,12 @@ class HfModel final : public ModelFile {
     } else if (tensor.dtype == "BF16") {
       stored.type = DType::kBF16;
     } else {
-      metadata_.set(unreadable_key(stored.name), tensor.dtype);
-      return {};
+      return fail("[hf] tensor {} is stored as {}; F32, F16 and BF16 are read", tensor.name,
+                  tensor.dtype);
     }
-    if (empty || tensor.shape.size() > 4) {
-      metadata_.set(unreadable_key(stored.name),
-                    fmt::format("{} of {} dimensions", tensor.dtype, tensor.shape.size()));
-      return {};
-    }
+    if (empty || tensor.shape.size() > 4)
+      return fail("[hf] tensor {}: {} dimensions{}", tensor.name, tensor.shape.size(),
+                  empty ? ", one of them 0" : "");
     stored.n_dims = std::max<int>(1, static_cast<int>(tensor.shape.size()));
     std::reverse_copy(tensor.shape.begin(), tensor.shape.end(), stored.dims.begin());
     stored.data = tensor.data;
@@ -140,16 +148,12 @@ class HfModel final : public ModelFile {
     return {};
   }
 
-  bool known(const std::string& name) const {
-    return index_.contains(name) || metadata_.has(unreadable_key(name));
-  }
-
   /// A tied model may still carry a copy of its embedding as lm_head; transformers ignores it, and
   /// so do we.
   Status settle_output() {
     const auto output = index_.find("output.weight");
     if (!metadata_.boolean_or("planeloom.tied_embeddings", false)) {
-      if (output == index_.end() && !metadata_.has(unreadable_key("output.weight")))
+      if (output == index_.end())
         return fail(
             "[hf] lm_head.weight is absent and config.json does not tie it to the embedding");
       return {};

@@ -19,8 +19,8 @@
 //   "tokenizer.chat_template". Token ids: tokenizer.ggml.{bos,eos,padding}_token_id, and all ends
 //   of generation in "planeloom.eos_token_ids".
 // - "planeloom.tied_embeddings" (bool).
-// Tensors of a type that is not read stay out of tensors(); "planeloom.unreadable.NAME" says their
-// type.
+// Left out are the vision tower with its projector and saved rotary frequencies. Tensors of no
+// known name keep their own. A tensor of a type that is not read is an error.
 #pragma once
 #include <filesystem>
 #include <memory>
@@ -41,9 +41,5 @@ Result<Metadata> translate_hf_config(std::string_view config_json);
 /// "model.layers.3.self_attn.q_proj.weight" -> "blk.3.attn_q.weight"; empty for a tensor outside
 /// the text model.
 std::string translate_hf_tensor_name(std::string_view architecture, std::string_view name);
-
-inline std::string unreadable_key(std::string_view name) {
-  return "planeloom.unreadable." + std::string(name);
-}
 
 }  // namespace planeloom

@@ -94,8 +94,6 @@ bool ModelFile::has_matrix(std::string_view name) const {
 Result<PackedMatrix> ModelFile::matrix(std::string_view name) const {
   if (metadata_.has(codec_key(name))) return read_pair(*this, name);
   if (const StoredTensor* tensor = find(name)) return read_plain(*tensor);
-  if (const std::string type = metadata_.string_or(unreadable_key(name), ""); !type.empty())
-    return fail("[model] tensor {} is stored as {}; F32, F16 and BF16 are read", name, type);
   return fail("[model] tensor {} is absent", name);
 }
 

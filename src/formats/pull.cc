@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -23,24 +24,36 @@ namespace fs = std::filesystem;
 class Lock {
  public:
   static Result<Lock> take(const fs::path& path) {
-    Lock lock;
-    lock.fd_ = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-    if (lock.fd_ < 0) return fail("[pull] {}: {}", path.string(), std::strerror(errno));
-    while (flock(lock.fd_, LOCK_EX | LOCK_NB) != 0) {
-      if (errno != EWOULDBLOCK && errno != EINTR)
-        return fail("[pull] {}: {}", path.string(), std::strerror(errno));
-      if (interrupted()) return fail("[pull] interrupted while another pull of this model runs");
-      usleep(100'000);
+    for (;;) {
+      Lock lock(path, open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
+      if (lock.fd_ < 0) return fail("[pull] {}: {}", path.string(), std::strerror(errno));
+      while (flock(lock.fd_, LOCK_EX | LOCK_NB) != 0) {
+        if (errno != EWOULDBLOCK && errno != EINTR)
+          return fail("[pull] {}: {}", path.string(), std::strerror(errno));
+        if (interrupted()) return fail("[pull] interrupted while another pull of this model runs");
+        usleep(100'000);
+      }
+      if (lock.holds_name()) return lock;
     }
-    return lock;
   }
-  Lock(Lock&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  Lock(Lock&& other) noexcept : path_(std::move(other.path_)), fd_(std::exchange(other.fd_, -1)) {}
   ~Lock() {
-    if (fd_ >= 0) close(fd_);
+    if (fd_ < 0) return;
+    if (holds_name()) unlink(path_.c_str());  // while it is held, so that it is not another's
+    close(fd_);
   }
 
  private:
-  Lock() = default;
+  Lock(fs::path path, int fd) : path_(std::move(path)), fd_(fd) {}
+
+  /// Whoever held it before has removed the name; then the lock is on a file that nobody finds.
+  bool holds_name() const {
+    struct stat locked{}, named{};
+    return fstat(fd_, &locked) == 0 && lstat(path_.c_str(), &named) == 0 &&
+           locked.st_ino == named.st_ino && locked.st_dev == named.st_dev;
+  }
+
+  fs::path path_;
   int fd_ = -1;
 };
 

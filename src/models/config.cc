@@ -18,7 +18,6 @@ Status check(const Config& c) {
   if (c.heads % c.kv_heads != 0)
     return fail("[config] {} query heads do not divide among {} key-value heads", c.heads,
                 c.kv_heads);
-  if (c.head_dim % 2 != 0) return fail("[config] head size {} is odd", c.head_dim);
   if (2 * static_cast<int64_t>(c.rope.frequency.size()) > c.head_dim)
     return fail("[config] rotary size {} exceeds the head size {}", 2 * c.rope.frequency.size(),
                 c.head_dim);
@@ -86,7 +85,9 @@ Result<RopeTable> read_rope(const Metadata& metadata, std::string_view architect
   if (!(base >= 1) || !std::isfinite(base))
     return fail("[config] rope base {} is not at least 1", base);
   RopeTable rope = plain_rope(dims, base);
-  const double factor = metadata.number_or(a + "factor", 1.0);
+  // Files of 2023 have the linear factor alone, under its first name.
+  const double factor = metadata.number_or(
+      a + "factor", metadata.number_or(std::string(architecture) + ".rope.scale_linear", 1.0));
   const std::string type = metadata.string_or(a + "type", factor == 1.0 ? "none" : "linear");
   if (!(factor > 0) || !std::isfinite(factor))
     return fail("[config] rope scaling factor {}", factor);
@@ -137,10 +138,13 @@ Result<Config> read_common(const Metadata& m, std::string_view architecture) {
   } else if (c.width % c.heads != 0) {
     return fail("[config] width {} does not divide into {} heads", c.width, c.heads);
   }
+  if (c.head_dim % 2 != 0) return fail("[config] head size {} is odd", c.head_dim);
   if (m.integer_or(a + "attention.value_length", c.head_dim) != c.head_dim)
     return fail("[config] value heads of another size than key heads are not supported");
   if (m.integer_or(a + "expert_count", 0) > 0)
     return fail("[config] mixture-of-experts models are not supported");
+  if (!m.boolean_or(a + "attention.causal", true))
+    return fail("[config] attention that looks ahead is not supported");
   c.context = m.integer_or(a + "context_length", 2048);
   if (c.context < 1 || c.context > (int64_t{1} << 31))
     return fail("[config] context length {}", c.context);
@@ -148,7 +152,8 @@ Result<Config> read_common(const Metadata& m, std::string_view architecture) {
   c.attention_scale = 1.0f / std::sqrt(static_cast<float>(c.head_dim));
   const int64_t dims = m.integer_or(a + "rope.dimension_count", c.head_dim);
   if (dims < 2 || dims > c.head_dim || dims % 2)
-    return fail("[config] rotary size {} of head size {}", dims, c.head_dim);
+    return fail("[config] rotary size {}, wanted an even number from 2 to the head size {}", dims,
+                c.head_dim);
   PL_TRY(c.rope, read_rope(m, architecture, dims, m.number_or(a + "rope.freq_base", 10000.0)));
   c.rope_local = c.rope;
   c.local.assign(static_cast<size_t>(c.layers), false);

@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
-#include <charconv>
+#include <set>
+
+#include "formats/planes_pair.h"
 
 namespace planeloom {
 namespace {
@@ -10,72 +12,97 @@ namespace {
 constexpr std::string_view kLinearNames[] = {"attn_q",   "attn_k", "attn_v",  "attn_output",
                                              "ffn_gate", "ffn_up", "ffn_down"};
 
-/// A vector of exactly `size` floats with the family's offset added.
-Result<std::vector<float>> gains(const ModelFile& file, const std::string& name, int64_t size,
-                                 float offset) {
-  PL_TRY(std::vector<float> values, file.vector(name));
-  if (static_cast<int64_t>(values.size()) != size)
-    return fail("[model] {}: {} elements, wanted {}", name, values.size(), size);
-  for (float& value : values) value += offset;
-  return values;
-}
+/// Reads a model's tensors and remembers which.
+class WeightReader {
+ public:
+  explicit WeightReader(const ModelFile& file) : file_(file) {}
 
-Result<LayerWeights> load_layer(const ModelFile& file, const Config& c, int64_t layer) {
+  bool has(std::string_view name) const { return file_.has_matrix(name); }
+
+  Result<PackedMatrix> matrix(const std::string& name, LinearShape want) {
+    if (file_.metadata().has(codec_key(name))) {
+      read_.insert({planes_name(name), coef_name(name)});
+    } else {
+      read_.insert(name);
+    }
+    PL_TRY(PackedMatrix w, file_.matrix(name));
+    if (w.rows != want.rows || w.cols != want.cols)
+      return fail("[model] {}: shape {} x {}, wanted {} x {}", name, w.rows, w.cols, want.rows,
+                  want.cols);
+    return w;
+  }
+
+  /// A vector of exactly `size` floats with the family's offset added.
+  Result<std::vector<float>> gains(const std::string& name, int64_t size, float offset) {
+    read_.insert(name);
+    PL_TRY(std::vector<float> values, file_.vector(name));
+    if (static_cast<int64_t>(values.size()) != size)
+      return fail("[model] {}: {} elements, wanted {}", name, values.size(), size);
+    for (float& value : values) value += offset;
+    return values;
+  }
+
+  /// A tensor that was not read would be left out of the computation in silence.
+  Status check_all_read(const Config& c) const {
+    for (const StoredTensor& t : file_.tensors()) {
+      if (read_.contains(t.name)) continue;
+      // Rotary frequencies that follow from the configuration; old converters wrote them.
+      if (t.name.find(".attn_rot_embd") != std::string::npos) continue;
+      return fail("[model] {} is there, but a {} model of {} layers has no use for it", t.name,
+                  c.architecture, c.layers);
+    }
+    return {};
+  }
+
+ private:
+  const ModelFile& file_;
+  std::set<std::string, std::less<>> read_;
+};
+
+Result<LayerWeights> load_layer(WeightReader& reader, const Config& c, int64_t layer) {
   const std::string p = fmt::format("blk.{}.", layer);
   LayerWeights w;
-  PL_TRY(w.attention_norm, gains(file, p + "attn_norm.weight", c.width, c.norm_offset));
-  PL_TRY(w.ffn_norm, gains(file, p + "ffn_norm.weight", c.width, c.norm_offset));
+  PL_TRY(w.attention_norm, reader.gains(p + "attn_norm.weight", c.width, c.norm_offset));
+  PL_TRY(w.ffn_norm, reader.gains(p + "ffn_norm.weight", c.width, c.norm_offset));
   if (c.post_norms) {
     PL_TRY(w.post_attention_norm,
-           gains(file, p + "post_attention_norm.weight", c.width, c.norm_offset));
-    PL_TRY(w.post_ffn_norm, gains(file, p + "post_ffw_norm.weight", c.width, c.norm_offset));
+           reader.gains(p + "post_attention_norm.weight", c.width, c.norm_offset));
+    PL_TRY(w.post_ffn_norm, reader.gains(p + "post_ffw_norm.weight", c.width, c.norm_offset));
   }
   if (c.qk_norm) {
-    PL_TRY(w.q_norm, gains(file, p + "attn_q_norm.weight", c.head_dim, c.norm_offset));
-    PL_TRY(w.k_norm, gains(file, p + "attn_k_norm.weight", c.head_dim, c.norm_offset));
+    PL_TRY(w.q_norm, reader.gains(p + "attn_q_norm.weight", c.head_dim, c.norm_offset));
+    PL_TRY(w.k_norm, reader.gains(p + "attn_k_norm.weight", c.head_dim, c.norm_offset));
   }
   if (c.qkv_bias) {
-    PL_TRY(w.q_bias, gains(file, p + "attn_q.bias", c.q_width(), 0));
-    PL_TRY(w.k_bias, gains(file, p + "attn_k.bias", c.kv_width(), 0));
-    PL_TRY(w.v_bias, gains(file, p + "attn_v.bias", c.kv_width(), 0));
+    PL_TRY(w.q_bias, reader.gains(p + "attn_q.bias", c.q_width(), 0));
+    PL_TRY(w.k_bias, reader.gains(p + "attn_k.bias", c.kv_width(), 0));
+    PL_TRY(w.v_bias, reader.gains(p + "attn_v.bias", c.kv_width(), 0));
   }
   for (Linear linear : kBlockLinears) {
-    const std::string name = linear_name(layer, linear);
-    PL_TRY(w.at(linear), file.matrix(name));
-    const LinearShape want = linear_shape(c, linear);
-    if (w.at(linear).rows != want.rows || w.at(linear).cols != want.cols)
-      return fail("[model] {}: shape {} x {}, wanted {} x {}", name, w.at(linear).rows,
-                  w.at(linear).cols, want.rows, want.cols);
+    PL_TRY(w.at(linear), reader.matrix(linear_name(layer, linear), linear_shape(c, linear)));
   }
   return w;
 }
 
-/// A layer that the configuration does not count would be left out in silence.
-Status check_layer_count(const ModelFile& file, const Config& c) {
-  for (const StoredTensor& t : file.tensors()) {
-    int64_t layer = 0;
-    const char* begin = t.name.data() + 4;
-    if (!t.name.starts_with("blk.")) continue;
-    const auto [end, error] = std::from_chars(begin, t.name.data() + t.name.size(), layer);
-    if (error == std::errc() && layer >= c.layers)
-      return fail("[model] {} is there, but the configuration counts {} layers", t.name, c.layers);
+/// Llama 3 GGUF files carry their frequency scaling as a tensor of divisors.
+Status apply_rope_factors(WeightReader& reader, Config& c) {
+  const std::string name = "rope_freqs.weight";
+  if (!reader.has(name)) return {};
+  PL_TRY(const std::vector<float> factors,
+         reader.gains(name, static_cast<int64_t>(c.rope.frequency.size()), 0));
+  for (size_t i = 0; i < factors.size(); ++i) {
+    if (!(factors[i] > 0)) return fail("[model] {}: factor {} is not positive", name, factors[i]);
+    c.rope.frequency[i] /= factors[i];
   }
   return {};
 }
 
-/// Llama 3 GGUF files carry their frequency scaling as a tensor of divisors.
-Status apply_rope_factors(const ModelFile& file, Config& c) {
-  if (!file.find("rope_freqs.weight")) return {};
-  PL_TRY(const std::vector<float> factors, file.vector("rope_freqs.weight"));
-  if (factors.size() != c.rope.frequency.size())
-    return fail("[model] rope_freqs.weight: {} elements, wanted {}", factors.size(),
-                c.rope.frequency.size());
-  for (size_t i = 0; i < factors.size(); ++i) {
-    if (!(factors[i] > 0))
-      return fail("[model] rope_freqs.weight: factor {} is not positive", factors[i]);
-    c.rope.frequency[i] /= factors[i];
-  }
-  return {};
+/// Rows of the embedding: what the file says, which a configuration of its own must agree with.
+Result<int64_t> vocabulary(const ModelFile& file) {
+  PL_TRY(const PackedMatrix embedding, file.matrix("token_embd.weight"));
+  if (!from_hugging_face(file.metadata())) return embedding.rows;
+  PL_TRY(const std::string architecture, file.metadata().string("general.architecture"));
+  return file.metadata().integer(architecture + ".vocab_size");
 }
 
 }  // namespace
@@ -113,24 +140,20 @@ Result<Model> load_model(std::shared_ptr<const ModelFile> file) {
   model.file = std::move(file);
   PL_TRY(model.config, read_config(model.file->metadata()));
   const Config& c = model.config;
-  PL_CHECK(check_layer_count(*model.file, c));
-  PL_CHECK(apply_rope_factors(*model.file, model.config));
-  PL_TRY(model.embedding, model.file->matrix("token_embd.weight"));
-  if (model.embedding.cols != c.width || model.embedding.rows < 1)
-    return fail("[model] token_embd.weight: shape {} x {}, wanted vocabulary x {}",
-                model.embedding.rows, model.embedding.cols, c.width);
+  WeightReader reader(*model.file);
+  PL_CHECK(apply_rope_factors(reader, model.config));
+  PL_TRY(const int64_t vocab, vocabulary(*model.file));
+  PL_TRY(model.embedding, reader.matrix("token_embd.weight", {vocab, c.width}));
   model.head = model.embedding;
-  if (model.file->has_matrix("output.weight")) {
-    PL_TRY(model.head, model.file->matrix("output.weight"));
-    if (model.head.cols != c.width || model.head.rows != model.embedding.rows)
-      return fail("[model] output.weight: shape {} x {}, wanted {} x {}", model.head.rows,
-                  model.head.cols, model.embedding.rows, c.width);
+  if (reader.has("output.weight")) {
+    PL_TRY(model.head, reader.matrix("output.weight", {vocab, c.width}));
   }
-  PL_TRY(model.output_norm, gains(*model.file, "output_norm.weight", c.width, c.norm_offset));
+  PL_TRY(model.output_norm, reader.gains("output_norm.weight", c.width, c.norm_offset));
   for (int64_t layer = 0; layer < c.layers; ++layer) {
-    PL_TRY(LayerWeights weights, load_layer(*model.file, c, layer));
+    PL_TRY(LayerWeights weights, load_layer(reader, c, layer));
     model.layers.push_back(std::move(weights));
   }
+  PL_CHECK(reader.check_all_read(c));
   return model;
 }
 

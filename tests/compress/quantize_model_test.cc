@@ -192,6 +192,30 @@ TEST(QuantizeModel, AShortCalibrationTextIsToldBeforeAnythingIsMade) {
   EXPECT_FALSE(fs::exists(out.string() + ".partial"));
 }
 
+/// A width that no group divides costs no calibration, and refused weights leave nothing behind.
+TEST(QuantizeModel, WhatCannotBeQuantizedLeavesNothing) {
+  const Folder folder;
+  ThreadPool pool(1);
+  Silent progress;
+  const Compute compute{&pool, &kernels_for(Isa::kScalar)};
+  const fs::path out = folder.path / "got.gguf";
+  Model narrow = tiny();
+  for (LayerWeights& layer : narrow.layers) layer.at(Linear::kDown).cols = 31;
+  const auto refused = quantize_model(narrow, out, options("bpdq"), compute, progress);
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message.find("31 columns"), std::string::npos);
+  EXPECT_FALSE(fs::exists(out.string() + ".partial"));
+  Model damaged = tiny();
+  const std::vector<float> nan(static_cast<size_t>(damaged.config.width * damaged.config.q_width()),
+                               std::numeric_limits<float>::quiet_NaN());
+  PackedMatrix& q = damaged.layers[0].at(Linear::kQ);
+  q.codec = gguf_codec(DType::kF32);
+  q.codes = std::as_bytes(std::span(nan));
+  q.coef = {};
+  ASSERT_FALSE(quantize_model(damaged, out, options("rtn"), compute, progress));
+  EXPECT_FALSE(fs::exists(out.string() + ".partial"));
+}
+
 TEST(QuantizeModel, WindowsAreKept) {
   const Folder folder;
   const auto workspace = Workspace::open(folder.path / "w", "one");

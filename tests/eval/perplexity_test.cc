@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "base/rng.h"
+#include "models/tiny_model.h"
 
 namespace planeloom {
 namespace {
@@ -47,6 +48,31 @@ TEST(Divergence, SummaryUsesNearestRank) {
 TEST(Perplexity, UniformLogitsScoreTheVocabulary) {
   const std::vector<float> row(50, 2.5f);
   EXPECT_NEAR(negative_log_likelihood(row, 7), std::log(50.0), 1e-12);
+}
+
+/// A figure made of NaN would look like a result.
+TEST(Perplexity, DamagedWeightsAreAnError) {
+  const auto file = make_tiny_model({});
+  ThreadPool pool(2);
+  struct : Progress {
+    void update(std::string_view, uint64_t, uint64_t) override {}
+  } silent;
+  const std::vector<int32_t> tokens(64, 3);
+  WindowOptions windows;
+  windows.context = 16;
+  const auto score = [&] {
+    const auto model = load_model(std::shared_ptr<const ModelFile>(file));
+    EXPECT_TRUE(model);
+    return score_text(*model, {&pool, &kernels_for(Isa::kScalar)}, {}, tokens, windows, nullptr,
+                      nullptr, silent);
+  };
+  ASSERT_TRUE(score());
+  file->add_floats("output_norm.weight", {64},
+                   std::vector<float>(64, std::numeric_limits<float>::quiet_NaN()));
+  const auto damaged = score();
+  ASSERT_FALSE(damaged);
+  EXPECT_NE(damaged.error().message.find("prediction 0 is nan"), std::string::npos)
+      << damaged.error().message;
 }
 
 TEST(Windows, CountAsLlamaCppDoes) {

@@ -59,7 +59,10 @@ std::vector<Hostile> configurations() {
       {"negative layers", "llama", set("llama.block_count", int32_t{-2}), "block_count = -2"},
       {"layers as text", "llama", set("llama.block_count", kText), "not an integer"},
       {"one layer too many", "llama", set("llama.block_count", uint32_t{3}), "blk.2."},
-      {"one layer too few", "llama", set("llama.block_count", uint32_t{1}), "counts 1 layers"},
+      {"one layer too few", "llama", set("llama.block_count", uint32_t{1}),
+       "blk.1.attn_norm.weight is there, but a llama model of 1 layers"},
+      {"attention that looks ahead", "llama", set("llama.attention.causal", false), "looks ahead"},
+      {"a scale of 2023 that is none", "llama", set("llama.rope.scale_linear", 0.0f), "factor 0"},
       {"no heads", "llama", set("llama.attention.head_count", uint32_t{0}), "head_count = 0"},
       {"heads huge", "llama", set("llama.attention.head_count", kBig), "head_count"},
       {"heads per layer", "llama", set("llama.attention.head_count", std::vector<uint32_t>{4, 4}),
@@ -77,7 +80,7 @@ std::vector<Hostile> configurations() {
       {"ffn of another model", "llama", set("llama.feed_forward_length", uint32_t{97}), "ffn_gate"},
       {"head size 0", "llama", set("llama.attention.key_length", uint32_t{0}), "key_length = 0"},
       {"head size odd", "llama", set("llama.attention.key_length", uint32_t{15}),
-       "value heads of another size"},
+       "head size 15 is odd"},
       {"head size huge", "llama", set("llama.attention.key_length", uint32_t{1u << 31}),
        "key_length"},
       {"value head size", "llama", set("llama.attention.value_length", uint32_t{8}), "value heads"},
@@ -183,6 +186,21 @@ std::vector<Hostile> weights() {
       {"2^62 rows", "llama", bytes("blk.0.attn_q.weight", DType::kF32, {64, int64_t{1} << 62}, 64),
        "blk.0.attn_q"},
       {"huge norm", "llama", bytes("output_norm.weight", DType::kF32, {kBig}, 64), "output_norm"},
+      {"a bias nobody adds", "llama", shape("blk.0.attn_q.bias", {64}), "no use for it"},
+      {"a norm nobody applies", "llama", shape("blk.1.attn_q_norm.weight", {16}), "no use for it"},
+      {"experts", "llama", shape("blk.0.ffn_gate_exps.weight", {64, 128, 2}), "no use for it"},
+      {"a tensor of no known name", "qwen3", shape("cls.weight", {64, 2}), "cls.weight"},
+      {"planes beside plain weights", "llama",
+       [](TinyModel& m) {
+         m.add_floats("blk.0.attn_q.weight.planes", {64}, std::vector<float>(64));
+       },
+       "blk.0.attn_q.weight"},
+      {"another vocabulary than the configuration's", "llama",
+       [](TinyModel& m) {
+         m.set("planeloom.source", std::string("huggingface"));
+         m.set("llama.vocab_size", uint32_t{49});
+       },
+       "wanted 49 x 64"},
       {"rope factors too few", "llama", shape("rope_freqs.weight", {3}), "rope_freqs.weight"},
       {"rope factor 0", "llama",
        [](TinyModel& m) { m.add_floats("rope_freqs.weight", {8}, std::vector<float>(8, 0.0f)); },
@@ -244,6 +262,27 @@ TEST(HostileModel, NothingAndOddHeads) {
   options.head_dim = 15;
   const auto model = load_model(std::shared_ptr<const ModelFile>(make_tiny_model(options)));
   ASSERT_FALSE(model);
+  EXPECT_NE(model.error().message.find("head size 15 is odd"), std::string::npos);
+}
+
+/// What old converters wrote and nobody needs is no reason to refuse a model.
+TEST(HostileModel, OldRotaryTensorsAreLeftAlone) {
+  const auto file = make_tiny_model({});
+  file->add_floats("blk.0.attn_rot_embd", {8}, std::vector<float>(8, 1.0f));
+  const auto model = load_model(std::shared_ptr<const ModelFile>(file));
+  EXPECT_TRUE(model) << model.error().message;
+}
+
+TEST(HostileModel, TheOldNameOfLinearScalingCounts) {
+  TinyOptions old, present;
+  old.metadata.emplace_back("llama.rope.scale_linear", 4.0f);
+  present.metadata.emplace_back("llama.rope.scaling.factor", 4.0f);
+  const auto a = load_model(std::shared_ptr<const ModelFile>(make_tiny_model(old)));
+  const auto b = load_model(std::shared_ptr<const ModelFile>(make_tiny_model(present)));
+  const auto plain = load_model(std::shared_ptr<const ModelFile>(make_tiny_model({})));
+  ASSERT_TRUE(a && b && plain);
+  EXPECT_EQ(a->config.rope.frequency, b->config.rope.frequency);
+  EXPECT_NE(a->config.rope.frequency, plain->config.rope.frequency);
 }
 
 /// Numbers that are legal but absurd: the logits may be anything, the program goes on.
