@@ -3,8 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <csignal>
 
 #include "base/rng.h"
+#include "eval/speed.h"
 #include "models/tiny_model.h"
 
 namespace planeloom {
@@ -50,29 +52,83 @@ TEST(Perplexity, UniformLogitsScoreTheVocabulary) {
   EXPECT_NEAR(negative_log_likelihood(row, 7), std::log(50.0), 1e-12);
 }
 
-/// A figure made of NaN would look like a result.
-TEST(Perplexity, DamagedWeightsAreAnError) {
-  const auto file = make_tiny_model({});
+/// Presses Ctrl-C at a given report of progress.
+struct InterruptAt : Progress {
+  explicit InterruptAt(int report = -1) : left(report) { install_interrupt_handler(); }
+  ~InterruptAt() override { clear_interrupt(); }
+  void update(std::string_view, uint64_t, uint64_t) override {
+    if (left-- == 0) raise(SIGINT);
+  }
+  int left;
+};
+
+/// Scores 64 tokens in windows of 16.
+Result<TextScore> score(const std::shared_ptr<const ModelFile>& file, Progress& progress,
+                        LogitStore* record = nullptr) {
   ThreadPool pool(2);
-  struct : Progress {
-    void update(std::string_view, uint64_t, uint64_t) override {}
-  } silent;
   const std::vector<int32_t> tokens(64, 3);
   WindowOptions windows;
   windows.context = 16;
-  const auto score = [&] {
-    const auto model = load_model(std::shared_ptr<const ModelFile>(file));
-    EXPECT_TRUE(model);
-    return score_text(*model, {&pool, &kernels_for(Isa::kScalar)}, {}, tokens, windows, nullptr,
-                      nullptr, silent);
-  };
-  ASSERT_TRUE(score());
+  PL_TRY(const Model model, load_model(file));
+  return score_text(model, {&pool, &kernels_for(Isa::kScalar)}, {}, tokens, windows, nullptr,
+                    record, progress);
+}
+
+/// A figure made of NaN would look like a result.
+TEST(Perplexity, DamagedWeightsAreAnError) {
+  const auto file = make_tiny_model({});
+  InterruptAt never;
+  ASSERT_TRUE(score(file, never));
   file->add_floats("output_norm.weight", {64},
                    std::vector<float>(64, std::numeric_limits<float>::quiet_NaN()));
-  const auto damaged = score();
+  const auto damaged = score(file, never);
   ASSERT_FALSE(damaged);
   EXPECT_NE(damaged.error().message.find("prediction 0 is nan"), std::string::npos)
       << damaged.error().message;
+}
+
+TEST(Perplexity, CtrlCKeepsTheFinishedWindows) {
+  const auto file = make_tiny_model({});
+  {
+    InterruptAt third(2);  // reported before the third window
+    const auto part = score(file, third);
+    ASSERT_TRUE(part) << part.error().message;
+    EXPECT_TRUE(part->interrupted);
+    EXPECT_EQ(part->windows, 3);
+    EXPECT_EQ(part->tokens, 3 * 7);
+  }
+  {
+    InterruptAt third(2);
+    auto store = LogitStore::create(4 * 7, 48);
+    ASSERT_TRUE(store);
+    EXPECT_FALSE(score(file, third, store->get())) << "half a reference is none";
+  }
+  InterruptAt never;
+  const auto whole = score(file, never);
+  ASSERT_TRUE(whole);
+  EXPECT_FALSE(whole->interrupted);
+  EXPECT_EQ(whole->windows, 4);
+}
+
+TEST(Speed, CtrlCKeepsTheFinishedRounds) {
+  const auto model = load_model(std::shared_ptr<const ModelFile>(make_tiny_model({})));
+  ASSERT_TRUE(model);
+  ThreadPool pool(1);
+  const Compute compute{&pool, &kernels_for(Isa::kScalar)};
+  SpeedOptions options;
+  options.prompt = 4;
+  options.answer = 3;
+  options.rounds = 5;
+  {
+    InterruptAt second(2);  // two reports per round: after the prompt, after the answer
+    const auto speed = measure_speed(*model, compute, options, second);
+    ASSERT_TRUE(speed) << speed.error().message;
+    EXPECT_EQ(speed->prefill.seconds.size(), 2u);
+    EXPECT_EQ(speed->decode.seconds.size(), 1u);
+  }
+  InterruptAt never;
+  raise(SIGINT);
+  EXPECT_FALSE(measure_speed(*model, compute, options, never));
 }
 
 TEST(Windows, CountAsLlamaCppDoes) {

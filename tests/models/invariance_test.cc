@@ -74,6 +74,7 @@ TinyOptions family(const std::string& architecture) {
 struct Storage {
   const char* codec;
   const char* embedding;
+  friend void PrintTo(const Storage& s, std::ostream* out) { *out << s.codec; }
 };
 
 class Invariance : public testing::TestWithParam<std::tuple<std::string, Storage>> {};
