@@ -37,11 +37,11 @@ void read_all(const std::byte* p, int64_t bytes, std::byte* sink) {
   _mm_store_si128(reinterpret_cast<__m128i*>(sink), all);
 }
 
-constexpr int64_t kDots = 20'000'000;
 constexpr int kChains = 12;
+constexpr int64_t kRounds = 20'000'000 / kChains;
 
 __attribute__((target("avx512f,avx512vnni"))) void dots_avx512() {
-  for (int64_t i = 0; i < kDots / kChains; ++i)
+  for (int64_t i = 0; i < kRounds; ++i)
     asm volatile(
         "vpdpbusd %%zmm16, %%zmm17, %%zmm0\n vpdpbusd %%zmm16, %%zmm17, %%zmm1\n"
         "vpdpbusd %%zmm16, %%zmm17, %%zmm2\n vpdpbusd %%zmm16, %%zmm17, %%zmm3\n"
@@ -58,7 +58,7 @@ __attribute__((target("avx2"))) void dots_avx2() {
   __m256i sum[kChains] = {};
   __m256i code = _mm256_set1_epi8(3), x = _mm256_set1_epi8(5);
   const __m256i ones = _mm256_set1_epi16(1);
-  for (int64_t i = 0; i < kDots / kChains; ++i)
+  for (int64_t i = 0; i < kRounds; ++i)
     for (int k = 0; k < kChains; ++k) {
       asm("" : "+x"(code), "+x"(x));  // not a constant, so nothing is folded
       sum[k] = _mm256_add_epi32(sum[k], _mm256_madd_epi16(_mm256_maddubs_epi16(code, x), ones));
@@ -84,7 +84,7 @@ double read_bandwidth(ThreadPool& pool) {
 double int8_peak(ThreadPool& pool, Isa isa) {
   if (isa == Isa::kScalar) return 0;
   const int lanes = isa == Isa::kAvx512 ? 64 : 32;
-  const double work = static_cast<double>(kDots / kChains * kChains) * lanes * pool.size();
+  const double work = static_cast<double>(kRounds * kChains) * lanes * pool.size();
   return best_rate(work, [&] {
     pool.parallel_for(pool.size(), 1, [&](int64_t begin, int64_t end, int) {
       for (int64_t i = begin; i < end; ++i) isa == Isa::kAvx512 ? dots_avx512() : dots_avx2();

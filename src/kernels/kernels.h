@@ -20,25 +20,26 @@ namespace planeloom {
 
 inline constexpr float kSmallestActivation = 1e-30f;
 
-/// Activations in the int8 form that CodeTile weights meet. `step` columns (16 or 32, as the
-/// weights' CodeForm says) share a scale max|x| / 127; codes are rounded to nearest even. All codes
-/// of a step are 0 when max|x| <= kSmallestActivation (its scale's inverse could overflow); an
-/// infinite or NaN x has code 0. cols is a multiple of 32.
-struct Int8Rows {
-  const int8_t* code;  // (tokens, cols)
-  const float* scale;  // (tokens, cols / step)
-  const int32_t* sum;  // (tokens, cols / step): of the codes
-  int64_t cols, step;
+/// Tokens that meet a tile of weights at a time.
+inline constexpr int kBlockTokens = 12;
 
-  const int8_t* codes_of(int64_t token) const { return code + token * cols; }
-  const float* scales_of(int64_t token) const { return scale + token * (cols / step); }
-  const int32_t* sums_of(int64_t token) const { return sum + token * (cols / step); }
-  /// The same rows from column c on (a multiple of step), or from token t on.
-  Int8Rows from_col(int64_t c) const {
-    return {code + c, scale + c / step, sum + c / step, cols, step};
-  }
-  Int8Rows from_token(int64_t t) const {
-    return {codes_of(t), scales_of(t), sums_of(t), cols, step};
+/// Activations of 1 ... kBlockTokens tokens in the int8 form that CodeTile weights meet. `step`
+/// columns (16 or 32, as the weights' CodeForm says) share a scale max|x| / 127; codes are rounded
+/// to nearest even. All codes of a step are 0 when max|x| <= kSmallestActivation (its scale's
+/// inverse could overflow); an infinite or NaN x has code 0. The tokens lie side by side, so that a
+/// kernel walks through all of them with one pointer. Columns are a multiple of 32.
+struct Int8Block {
+  int64_t tokens;
+  const int8_t* code;    // (cols / 4, tokens, 4)
+  const float* scale;    // (cols / step, tokens)
+  const int32_t* start;  // (cols / step, tokens): -zero * sum of the codes
+  const float* weight;   // (cols / group, tokens), affine only: sum over steps of codes * scale
+
+  /// The same tokens from column c on, a multiple of the form's group.
+  Int8Block from_col(int64_t c, const CodeForm& form) const {
+    const int64_t steps = c / form.step * tokens;
+    return {tokens, code + c * tokens, scale + steps, start + steps,
+            form.affine ? weight + c / form.group * tokens : nullptr};
   }
 };
 
@@ -56,8 +57,8 @@ using UnpackTile = void (*)(const PackedMatrix& w, int64_t first, int64_t col, i
                             CodeTile out);
 
 /// What unpack_tile and dot_tile give over all columns, without the tile in between.
-using DotPacked = void (*)(const PackedMatrix& w, int64_t first, const Int8Rows& x, int64_t tokens,
-                           float* y, int64_t y_stride);
+using DotPacked = void (*)(const PackedMatrix& w, int64_t first, const Int8Block& x, float* y,
+                           int64_t y_stride);
 
 /// The table of one implementation. Plain functions on plain buffers; no allocation, no threads.
 struct Kernels {
@@ -68,16 +69,13 @@ struct Kernels {
   void (*dot_f32)(const float* w, int64_t w_stride, int64_t rows, const float* x, int64_t x_stride,
                   int64_t tokens, int64_t n, float* out, int64_t out_stride);
 
-  /// y[t * y_stride + r] += sum over the tile's columns, for the sixteen rows r; x.step is the
-  /// form's. Per scale group, in rising order:
-  ///   sum = 0, weight = 0;  per step of it:
-  ///     sum = fma(float(sum of (code - zero) * x.code, exact), x.scale, sum)
-  ///     weight = fma(float(x.sum), x.scale, weight)
-  ///   y = fma(sum, scale, y);  affine: y = fma(weight, offset, y)
-  void (*dot_tile)(const TileView& w, const Int8Rows& x, int64_t tokens, float* y,
-                   int64_t y_stride);
+  /// y[t * y_stride + r] += sum over the tile's columns, for the sixteen rows r. Per scale group,
+  /// in rising order:
+  ///   sum = 0;  per step of it: sum = fma(float(start + sum of code * x.code, exact), x.scale,
+  ///   sum) y = fma(sum, scale, y);  affine: y = fma(x.weight, offset, y)
+  void (*dot_tile)(const TileView& w, const Int8Block& x, float* y, int64_t y_stride);
 
-  /// Quantizes one token, cols a multiple of 32, step 16 or 32: x (cols) -> code (cols),
+  /// Quantizes columns of one token, a multiple of 32, step 16 or 32: x (cols) -> code (cols),
   /// scale (cols / step), sum (cols / step).
   void (*quantize_int8)(const float* x, int64_t cols, int64_t step, int8_t* code, float* scale,
                         int32_t* sum);
@@ -102,8 +100,8 @@ struct Kernels {
 
   /// A faster unpack_tile for this codec, or null when the codec's own is what there is.
   UnpackTile (*find_unpack)(const Codec& codec);
-  /// Dots of so few tokens on the packed bytes themselves, or null where a tile is what there is or
-  /// what is faster.
+  /// Dots of so few tokens (one block) on the packed bytes themselves, or null where a tile is what
+  /// there is or what is faster.
   DotPacked (*find_dot)(const Codec& codec, int64_t tokens);
 };
 

@@ -1,6 +1,7 @@
 #include "kernels/linear.h"
 
 #include <algorithm>
+#include <cstring>
 
 namespace planeloom {
 namespace {
@@ -57,15 +58,9 @@ int64_t panel_cols(const Codec& codec) {
   return unit * std::max<int64_t>(1, 512 / unit);
 }
 
-/// y[t * y_stride + r] = 0 for sixteen rows.
-void clear_tile(int64_t tokens, float* y, int64_t y_stride) {
-  for (int64_t t = 0; t < tokens; ++t) std::fill_n(y + t * y_stride, kTileRows, 0.0f);
-}
-
-/// Rows first .. first + rows - 1 (first a multiple of 16), unpacked panel by panel.
-void unpacked_block(const Compute& compute, const PackedMatrix& w, int64_t first, int64_t rows,
-                    const Int8Rows& x, int64_t tokens, LinearScratch::Worker& scratch, float* y,
-                    int64_t y_stride) {
+/// Sums of rows first .. first + rows - 1 (multiples of 16), unpacked panel by panel.
+void unpacked_rows(const Compute& compute, const PackedMatrix& w, int64_t first, int64_t rows,
+                   const LinearInput& input, LinearScratch::Worker& scratch, float* sums) {
   const CodeForm form = w.codec->form();
   const int64_t panel = std::min(panel_cols(*w.codec), w.cols), groups = panel / form.group;
   const CodeTile tile{at_least(scratch.code, panel * kTileRows),
@@ -76,33 +71,56 @@ void unpacked_block(const Compute& compute, const PackedMatrix& w, int64_t first
     const int64_t cols = std::min(panel, w.cols - c);
     for (int64_t r = 0; r < rows; r += kTileRows) {
       fast ? fast(w, first + r, c, cols, tile) : w.codec->unpack_tile(w, first + r, c, cols, tile);
-      compute.kernels->dot_tile({tile.code, tile.scale, tile.offset, cols, form}, x.from_col(c),
-                                tokens, y + r, y_stride);
+      for (int64_t t = 0; t < input.tokens(); t += kBlockTokens)
+        compute.kernels->dot_tile({tile.code, tile.scale, tile.offset, cols, form},
+                                  input.int8_block(t, form).from_col(c, form), sums + t * rows + r,
+                                  rows);
     }
   }
 }
 
-void code_rows(const Compute& compute, const PackedMatrix& w, int64_t first, int64_t rows,
-               const Int8Rows& x, int64_t tokens, LinearScratch::Worker& scratch, float* y,
-               int64_t y_stride) {
-  const DotPacked dot = compute.kernels->find_dot(*w.codec, tokens);
-  for (int64_t r = 0; r < rows; r += kTileRows) clear_tile(tokens, y + r, y_stride);
-  if (!dot) return unpacked_block(compute, w, first, rows, x, tokens, scratch, y, y_stride);
-  for (int64_t r = 0; r < rows; r += kTileRows) dot(w, first + r, x, tokens, y + r, y_stride);
+/// Rows first .. end - 1, first a multiple of 16, by whole tiles; the sums lie together until they
+/// are whole, so that adding to them touches few pages and cache lines.
+void code_block(const Compute& compute, const PackedMatrix& w, int64_t first, int64_t end,
+                const LinearInput& input, LinearScratch::Worker& scratch, float* y,
+                int64_t y_stride) {
+  const int64_t tokens = input.tokens(),
+                rows = (end - first + kTileRows - 1) / kTileRows * kTileRows;
+  float* sums = at_least(scratch.sums, tokens * rows);
+  std::fill_n(sums, tokens * rows, 0.0f);
+  if (const DotPacked dot = compute.kernels->find_dot(*w.codec, tokens)) {
+    const Int8Block x = input.int8_block(0, w.codec->form());
+    for (int64_t r = 0; r < rows; r += kTileRows) dot(w, first + r, x, sums + r, rows);
+  } else {
+    unpacked_rows(compute, w, first, rows, input, scratch, sums);
+  }
+  for (int64_t t = 0; t < tokens; ++t)
+    std::copy_n(sums + t * rows, end - first, y + t * y_stride + first);
 }
 
-/// Rows first .. end - 1, first a multiple of 16. Whole tiles go straight to y; the rest of a last
-/// tile, if any, is computed beside it.
-void code_block(const Compute& compute, const PackedMatrix& w, int64_t first, int64_t end,
-                const Int8Rows& x, int64_t tokens, LinearScratch::Worker& scratch, float* y,
-                int64_t y_stride) {
-  const int64_t whole = (end - first) / kTileRows * kTileRows, rest = end - first - whole;
-  if (whole > 0) code_rows(compute, w, first, whole, x, tokens, scratch, y + first, y_stride);
-  if (rest == 0) return;
-  float* edge = at_least(scratch.edge, tokens * kTileRows);
-  code_rows(compute, w, first + whole, kTileRows, x, tokens, scratch, edge, kTileRows);
-  for (int64_t t = 0; t < tokens; ++t)
-    std::copy_n(edge + t * kTileRows, rest, y + t * y_stride + first + whole);
+/// Columns that are rounded at a time.
+constexpr int64_t kChunk = 512;
+
+/// Columns begin .. begin + cols - 1 of a block of tokens, rounded token by token and laid side by
+/// side.
+void quantize_block(const Kernels& kernels, const float* x, int64_t stride, int64_t tokens,
+                    int64_t begin, int64_t cols, int64_t step, int8_t* code, float* scale,
+                    int32_t* sum) {
+  code += begin * tokens;
+  scale += begin / step * tokens;
+  sum += begin / step * tokens;
+  if (tokens == 1) return kernels.quantize_int8(x + begin, cols, step, code, scale, sum);
+  int8_t one_code[kChunk];
+  float one_scale[kChunk / 16];
+  int32_t one_sum[kChunk / 16];
+  for (int64_t t = 0; t < tokens; ++t) {
+    kernels.quantize_int8(x + t * stride + begin, cols, step, one_code, one_scale, one_sum);
+    for (int64_t c = 0; c < cols; c += 4) std::memcpy(code + c * tokens + 4 * t, one_code + c, 4);
+    for (int64_t s = 0; s < cols / step; ++s) {
+      scale[s * tokens + t] = one_scale[s];
+      sum[s * tokens + t] = one_sum[s];
+    }
+  }
 }
 
 }  // namespace
@@ -112,24 +130,69 @@ void LinearInput::set(const float* x, int64_t stride, int64_t tokens, int64_t co
   stride_ = stride;
   tokens_ = tokens;
   cols_ = cols;
-  by_16_.made = by_32_.made = false;
+  for (Int8* form : {&by_16_, &by_32_}) {
+    form->made = false;
+    form->zero = -1;
+    form->weight_group = 0;
+  }
 }
 
-const Int8Rows& LinearInput::int8_rows(const Compute& compute, int64_t step) {
-  Int8& int8 = step == 16 ? by_16_ : by_32_;
-  if (int8.made) return int8.rows;
+void LinearInput::make_codes(const Compute& compute, int64_t step, Int8& out) const {
   const int64_t steps = cols_ / step;
-  int8_t* code = at_least(int8.code, tokens_ * cols_);
-  float* scale = at_least(int8.scale, tokens_ * steps);
-  int32_t* sum = at_least(int8.sum, tokens_ * steps);
-  compute.pool->parallel_for(tokens_, 8, [&](int64_t begin, int64_t end, int) {
-    for (int64_t t = begin; t < end; ++t)
-      compute.kernels->quantize_int8(x_ + t * stride_, cols_, step, code + t * cols_,
-                                     scale + t * steps, sum + t * steps);
+  int8_t* code = at_least(out.code, tokens_ * cols_);
+  float* scale = at_least(out.scale, tokens_ * steps);
+  int32_t* sum = at_least(out.sum, tokens_ * steps);
+  const int64_t chunks = (cols_ + kChunk - 1) / kChunk,
+                blocks = (tokens_ + kBlockTokens - 1) / kBlockTokens;
+  const int64_t grain = std::max<int64_t>(1, 16 / std::min<int64_t>(tokens_, kBlockTokens));
+  compute.pool->parallel_for(blocks * chunks, grain, [&](int64_t begin, int64_t end, int) {
+    for (int64_t job = begin; job < end; ++job) {
+      const int64_t first = job / chunks * kBlockTokens, col = job % chunks * kChunk;
+      quantize_block(*compute.kernels, x_ + first * stride_, stride_,
+                     std::min<int64_t>(kBlockTokens, tokens_ - first), col,
+                     std::min(kChunk, cols_ - col), step, code + first * cols_,
+                     scale + first * steps, sum + first * steps);
+    }
   });
-  int8.rows = {code, scale, sum, cols_, step};
-  int8.made = true;
-  return int8.rows;
+}
+
+void LinearInput::make_weights(const CodeForm& form, Int8& out) const {
+  const int64_t steps = form.group / form.step, groups = cols_ / form.group;
+  float* weight = at_least(out.weight, tokens_ * groups);
+  for (int64_t first = 0; first < tokens_; first += kBlockTokens) {
+    const int64_t width = std::min<int64_t>(kBlockTokens, tokens_ - first);
+    const int32_t* sum = out.sum.data() + first * (cols_ / form.step);
+    const float* scale = out.scale.data() + first * (cols_ / form.step);
+    float* to = weight + first * groups;
+    std::fill_n(to, groups * width, 0.0f);
+    for (int64_t g = 0; g < groups; ++g, to += width)
+      for (int64_t s = 0; s < steps; ++s, sum += width, scale += width)
+        for (int64_t t = 0; t < width; ++t) to[t] += static_cast<float>(sum[t]) * scale[t];
+  }
+}
+
+void LinearInput::make_int8(const Compute& compute, const CodeForm& form) {
+  Int8& out = by_step(form.step);
+  if (!out.made) make_codes(compute, form.step, out);
+  out.made = true;
+  if (form.zero != out.zero) {
+    const int64_t count = tokens_ * (cols_ / form.step);
+    int32_t* start = at_least(out.start, count);
+    for (int64_t i = 0; i < count; ++i) start[i] = -form.zero * out.sum[static_cast<size_t>(i)];
+    out.zero = form.zero;
+  }
+  if (form.affine && form.group != out.weight_group) {
+    make_weights(form, out);
+    out.weight_group = form.group;
+  }
+}
+
+Int8Block LinearInput::int8_block(int64_t first, const CodeForm& form) const {
+  const Int8& made = by_step(form.step);
+  const int64_t steps = first * (cols_ / form.step);
+  return {std::min<int64_t>(kBlockTokens, tokens_ - first), made.code.data() + first * cols_,
+          made.scale.data() + steps, made.start.data() + steps,
+          form.affine ? made.weight.data() + first * (cols_ / form.group) : nullptr};
 }
 
 void linear(const Compute& compute, const PackedMatrix& w, std::span<const float> bias,
@@ -138,12 +201,12 @@ void linear(const Compute& compute, const PackedMatrix& w, std::span<const float
   const int64_t tokens = input.tokens();
   const CodeForm form = w.codec->form();
   const bool codes = mode == ActivationMode::kInt8 && form.group > 0;
-  const Int8Rows* int8_rows = codes ? &input.int8_rows(compute, form.step) : nullptr;
+  if (codes) input.make_int8(compute, form);
   scratch.reserve(compute.pool->size());
   const int64_t block = codes ? kCodeRows : float_rows(tokens);
   compute.pool->parallel_for(w.rows, block, [&](int64_t begin, int64_t end, int worker) {
     if (codes)
-      code_block(compute, w, begin, end, *int8_rows, tokens, scratch.worker(worker), y, y_stride);
+      code_block(compute, w, begin, end, input, scratch.worker(worker), y, y_stride);
     else
       float_block(compute, w, begin, end - begin, input, scratch.worker(worker), y, y_stride);
     add_bias(bias, begin, end - begin, tokens, y, y_stride);

@@ -18,9 +18,10 @@ class LinearInput {
  public:
   /// x: (tokens, stride), `cols` of each row used. Borrowed until the next set().
   void set(const float* x, int64_t stride, int64_t tokens, int64_t cols);
-  /// The int8 form with a scale per `step` columns, computed on first use (in parallel over
-  /// tokens).
-  const Int8Rows& int8_rows(const Compute& compute, int64_t step);
+  /// Makes the int8 form that weights of this form meet, where it is not made yet.
+  void make_int8(const Compute& compute, const CodeForm& form);
+  /// kBlockTokens tokens of it from `first` on, a multiple of that; fewer at the end.
+  Int8Block int8_block(int64_t first, const CodeForm& form) const;
 
   const float* x() const { return x_; }
   int64_t stride() const { return stride_; }
@@ -28,15 +29,24 @@ class LinearInput {
   int64_t cols() const { return cols_; }
 
  private:
-  const float* x_ = nullptr;
-  int64_t stride_ = 0, tokens_ = 0, cols_ = 0;
+  /// Blocks of tokens one after another, each as Int8Block has it.
   struct Int8 {
     bool made = false;
-    std::vector<int8_t> code;  // (tokens, cols)
-    std::vector<float> scale;  // (tokens, cols / step)
-    std::vector<int32_t> sum;  // (tokens, cols / step)
-    Int8Rows rows{};
+    std::vector<int8_t> code;
+    std::vector<float> scale;
+    std::vector<int32_t> sum;  // of the codes of a step
+    // For the form that asked last.
+    int zero = -1, weight_group = 0;
+    std::vector<int32_t> start;
+    std::vector<float> weight;
   };
+  Int8& by_step(int step) { return step == 16 ? by_16_ : by_32_; }
+  const Int8& by_step(int step) const { return step == 16 ? by_16_ : by_32_; }
+  void make_codes(const Compute& compute, int64_t step, Int8& out) const;
+  void make_weights(const CodeForm& form, Int8& out) const;
+
+  const float* x_ = nullptr;
+  int64_t stride_ = 0, tokens_ = 0, cols_ = 0;
   Int8 by_16_, by_32_;
 };
 
@@ -48,7 +58,7 @@ class LinearScratch {
     std::vector<uint8_t> code;  // (panel columns / 4, 16 rows, 4)
     std::vector<float> scale;   // (panel columns / group, 16 rows)
     std::vector<float> offset;  // (panel columns / group, 16 rows)
-    std::vector<float> edge;    // (tokens, 16 rows): outputs of a last tile that is not whole
+    std::vector<float> sums;    // (tokens, block rows)
   };
   /// Call before a parallel region; worker() inside it.
   void reserve(int workers) {

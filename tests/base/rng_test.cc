@@ -25,7 +25,8 @@ TEST(Rng, UniformFillsItsRangeEvenly) {
     ++bins[static_cast<size_t>(u * kBins)];
   }
   double chi2 = 0;
-  for (int n : bins) chi2 += (n - kDraws / kBins) * double(n - kDraws / kBins) / (kDraws / kBins);
+  const double expected = static_cast<double>(kDraws) / kBins;
+  for (int n : bins) chi2 += (n - expected) * (n - expected) / expected;
   EXPECT_LT(chi2, 27.9);  // nine degrees of freedom, one in a thousand
 }
 

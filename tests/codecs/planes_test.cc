@@ -49,9 +49,9 @@ float expected_bitplane(const Sample& s, int planes, int group, int64_t cols, in
 
 float expected_tritplane(const Sample& s, int group, int64_t cols, int64_t row, int64_t c) {
   const uint16_t* coef = s.coef.data() + (row * (cols / group) + c / group) * 2;
-  const int code = s.codes[row * cols + c];
-  return half_to_float(coef[0]) * static_cast<float>(code % 3 - 1) +
-         half_to_float(coef[1]) * static_cast<float>(code / 3 - 1);
+  const int code = s.codes[row * cols + c], t1 = code % 3 - 1, t2 = code / 3 - 1;
+  return half_to_float(coef[0]) * static_cast<float>(t1) +
+         half_to_float(coef[1]) * static_cast<float>(t2);
 }
 
 /// The integer form is off by at most one of its steps (half a step for each of the two tables it

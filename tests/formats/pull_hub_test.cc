@@ -199,7 +199,7 @@ TEST(PullNames, TheTableIsSound) {
 }
 
 TEST(PullNames, ChoiceAmongFiles) {
-  const auto choice = [](std::vector<std::string> names, const std::string& quant = "") {
+  const auto choice = [](const std::vector<std::string>& names, const std::string& quant = "") {
     const auto result = choose_hub_files(names, quant);
     return result ? result->files.front() : std::string("error");
   };

@@ -12,6 +12,7 @@
 #include "base/rng.h"
 #include "codecs/planes.h"
 #include "codecs/unpacked.h"
+#include "kernels/linear.h"
 #include "kernels/ref/ref.h"
 #include "tensor/half.h"
 
@@ -68,8 +69,6 @@ struct Quantized {
   std::vector<int8_t> code;
   std::vector<float> scale;
   std::vector<int32_t> sum;
-  int64_t cols, step;
-  Int8Rows rows() const { return {code.data(), scale.data(), sum.data(), cols, step}; }
 };
 
 Quantized quantize(const Kernels& kernels, const std::vector<float>& x, int64_t tokens,
@@ -77,7 +76,7 @@ Quantized quantize(const Kernels& kernels, const std::vector<float>& x, int64_t 
   const int64_t steps = cols / step;
   Quantized q{std::vector<int8_t>(static_cast<size_t>(tokens * cols), 99),
               std::vector<float>(static_cast<size_t>(tokens * steps)),
-              std::vector<int32_t>(static_cast<size_t>(tokens * steps)), cols, step};
+              std::vector<int32_t>(static_cast<size_t>(tokens * steps))};
   for (int64_t t = 0; t < tokens; ++t)
     kernels.quantize_int8(x.data() + t * cols, cols, step, q.code.data() + t * cols,
                           q.scale.data() + t * steps, q.sum.data() + t * steps);
@@ -124,11 +123,25 @@ const CodeForm kForms[] = {{16, 32, false, 16},  {16, 0, true, 16},    {32, 8, f
                            {32, 0, true, 16},    {32, 0, true, 32},    {32, 128, false, 32},
                            {96, 128, false, 16}, {96, 128, false, 32}, {256, 1, false, 16}};
 
+/// Activations as the reference rounds them, in the form that weights of `form` meet.
+struct Input {
+  Input(const std::vector<float>& values, int64_t token_count, int64_t cols, const CodeForm& f)
+      : x(values), form(f), tokens(token_count) {
+    ThreadPool one(1);
+    rows.set(x.data(), cols, tokens, cols);
+    rows.make_int8({&one, &ref::table()}, form);
+  }
+  std::vector<float> x;
+  CodeForm form;
+  int64_t tokens;
+  LinearInput rows;
+};
+
 /// y of (tokens, 16), which dot_tile adds to.
-std::vector<float> dot(const Kernels& kernels, const TileView& w, const Int8Rows& x,
-                       int64_t tokens) {
-  std::vector<float> y = normals(tokens * kTileRows, 55);
-  kernels.dot_tile(w, x, tokens, y.data(), kTileRows);
+std::vector<float> dot(const Kernels& kernels, const TileView& w, const Input& x) {
+  std::vector<float> y = normals(x.tokens * kTileRows, 55);
+  for (int64_t t = 0; t < x.tokens; t += kBlockTokens)
+    kernels.dot_tile(w, x.rows.int8_block(t, x.form), y.data() + t * kTileRows, kTileRows);
   return y;
 }
 
@@ -136,23 +149,23 @@ TEST_P(EveryIsa, DotTileHasTheReferenceBits) {
   uint64_t seed = 100;
   for (const CodeForm& form : kForms)
     for (int64_t groups : {1, 3})
-      for (int64_t tokens : {1, 2, 3, 4, 5, 11, 12, 13, 29}) {
+      for (int64_t tokens : {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 29}) {
         const int64_t cols = groups * std::max(form.group, 32);
         const auto w = random_tile(form, cols, seed++);
-        const auto x = quantize(ref, normals(tokens * cols, seed++), tokens, cols, form.step);
-        ASSERT_TRUE(
-            same_bits(dot(simd, w.view(), x.rows(), tokens), dot(ref, w.view(), x.rows(), tokens)))
+        const Input x(normals(tokens * cols, seed++), tokens, cols, form);
+        ASSERT_TRUE(same_bits(dot(simd, w.view(), x), dot(ref, w.view(), x)))
             << "group " << form.group << " zero " << form.zero << " tokens " << tokens;
       }
 }
 
 TEST_P(EveryIsa, DotTileSurvivesExtremeCodes) {
+  const CodeForm form{32, 128, false, 32};
   for (uint8_t code : {0, 255}) {
-    test::Unpacked w = random_tile({32, 128, false, 32}, 64, 5);
+    test::Unpacked w = random_tile(form, 64, 5);
     std::fill(w.code.begin(), w.code.end(), code);
     for (float sign : {-1.0f, 1.0f}) {
-      const auto x = quantize(ref, std::vector<float>(64, sign), 1, 64, 32);
-      EXPECT_TRUE(same_bits(dot(simd, w.view(), x.rows(), 1), dot(ref, w.view(), x.rows(), 1)));
+      const Input x(std::vector<float>(64, sign), 1, 64, form);
+      EXPECT_TRUE(same_bits(dot(simd, w.view(), x), dot(ref, w.view(), x)));
     }
   }
 }
@@ -162,14 +175,14 @@ TEST_P(EveryIsa, DotTileIsCloseToDouble) {
   for (const CodeForm& form : kForms) {
     const int64_t cols = 768;
     const auto w = random_tile(form, cols, 8);
-    const auto x = quantize(ref, normals(cols, 9), 1, cols, form.step);
+    const Input x(normals(cols, 9), 1, cols, form);
+    const Int8Block codes = x.rows.int8_block(0, form);
     std::vector<float> y(kTileRows, 0.0f);
-    simd.dot_tile(w.view(), x.rows(), 1, y.data(), kTileRows);
+    simd.dot_tile(w.view(), codes, y.data(), kTileRows);
     for (int64_t r = 0; r < kTileRows; ++r) {
       double exact = 0, magnitude = 0;
       for (int64_t c = 0; c < cols; ++c) {
-        const double xc = static_cast<double>(x.scale[static_cast<size_t>(c / form.step)]) *
-                          x.code[static_cast<size_t>(c)];
+        const double xc = static_cast<double>(codes.scale[c / form.step]) * codes.code[c];
         const size_t g = static_cast<size_t>(c / form.group * kTileRows + r);
         const double level = static_cast<double>(w.scale[g]) * (w.code_at(r, c) - form.zero),
                      offset = form.affine ? static_cast<double>(w.offset[g]) : 0.0;
@@ -199,17 +212,16 @@ RC_GTEST_PROP(Kernels, PackedDotsEqualTilesOnEveryIsa, (uint64_t seed)) {
   };
   const auto codes = bytes(codec->code_bytes(cols)), coef = bytes(codec->coef_bytes(cols));
   const PackedMatrix w{codec, rows, cols, codes, coef};
-  const auto x =
-      quantize(ref::table(), normals(tokens * cols, seed + 7), tokens, cols, codec->form().step);
+  const Input x(normals(tokens * cols, seed + 7), tokens, cols, codec->form());
   for (int64_t first = 0; first < rows; first += kTileRows) {
     const auto tile = test::unpack(w, first, 0, cols);
-    const auto want = dot(ref::table(), tile.view(), x.rows(), tokens);
+    const auto want = dot(ref::table(), tile.view(), x);
     for (Isa isa : supported_isas()) {
       const Kernels& kernels = kernels_for(isa);
-      RC_ASSERT(same_bits(dot(kernels, tile.view(), x.rows(), tokens), want));
+      RC_ASSERT(same_bits(dot(kernels, tile.view(), x), want));
       if (const DotPacked packed = kernels.find_dot(*codec, tokens)) {
         std::vector<float> y = normals(tokens * kTileRows, 55);
-        packed(w, first, x.rows(), tokens, y.data(), kTileRows);
+        packed(w, first, x.rows.int8_block(0, codec->form()), y.data(), kTileRows);
         RC_ASSERT(same_bits(y, want));
       }
     }

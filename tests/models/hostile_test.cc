@@ -20,14 +20,14 @@ struct Hostile {
   const char* says;  // part of the message
 };
 
-Change set(const char* key, MetaValue value) {
+Change set(const char* key, const MetaValue& value) {
   return [=](TinyModel& m) { m.set(key, value); };
 }
 Change drop(const char* name) {
   return [=](TinyModel& m) { m.remove(name); };
 }
 /// An F32 tensor of that shape, with the bytes that it needs.
-Change shape(const char* name, std::vector<int64_t> dims) {
+Change shape(const char* name, const std::vector<int64_t>& dims) {
   return [=](TinyModel& m) {
     int64_t count = 1;
     for (int64_t d : dims) count *= d;
@@ -35,7 +35,7 @@ Change shape(const char* name, std::vector<int64_t> dims) {
   };
 }
 /// A tensor whose bytes do not fit its shape.
-Change bytes(const char* name, DType type, std::vector<int64_t> dims, size_t size) {
+Change bytes(const char* name, DType type, const std::vector<int64_t>& dims, size_t size) {
   return [=](TinyModel& m) { m.add(name, type, dims, std::vector<std::byte>(size)); };
 }
 

@@ -7,8 +7,8 @@ using namespace planeloom;
 
 namespace {
 
-Result<std::string> render(std::string_view source,
-                           nlohmann::ordered_json context = nlohmann::ordered_json::object()) {
+Result<std::string> render(std::string_view source, const nlohmann::ordered_json& context =
+                                                        nlohmann::ordered_json::object()) {
   const jinja::Limits limits{.source_bytes = 1 << 20,
                              .steps = 1'000'000,
                              .memory_bytes = 16 << 20,

@@ -32,28 +32,26 @@ void dot_f32(const float* w, int64_t w_stride, int64_t rows, const float* x, int
 }
 
 /// Exact: codes are below 256, so 32 products stay far inside int32.
-int32_t dot_codes(const TileView& w, int64_t r, const int8_t* x, int64_t col, int64_t cols) {
-  int32_t sum = 0;
-  for (int64_t c = col; c < col + cols; ++c)
-    sum += (w.code[c / 4 * 64 + 4 * r + c % 4] - w.form.zero) * x[c];
+int32_t dot_codes(const TileView& w, int64_t r, const Int8Block& x, int64_t t, int64_t col) {
+  int32_t sum = x.start[col / w.form.step * x.tokens + t];
+  for (int64_t c = col; c < col + w.form.step; ++c)
+    sum += w.code[c / 4 * 64 + 4 * r + c % 4] * x.code[(c / 4 * x.tokens + t) * 4 + c % 4];
   return sum;
 }
 
-void dot_tile(const TileView& w, const Int8Rows& x, int64_t tokens, float* y, int64_t y_stride) {
+void dot_tile(const TileView& w, const Int8Block& x, float* y, int64_t y_stride) {
   const int64_t group = w.form.group, step = w.form.step;
-  for (int64_t t = 0; t < tokens; ++t)
+  for (int64_t t = 0; t < x.tokens; ++t)
     for (int64_t r = 0; r < kTileRows; ++r) {
       float acc = y[t * y_stride + r];
       for (int64_t g = 0; g < w.cols / group; ++g) {
-        float sum = 0, weight = 0;
-        for (int64_t c = g * group; c < (g + 1) * group; c += step) {
-          const float scale = x.scales_of(t)[c / step];
-          const auto exact = static_cast<float>(dot_codes(w, r, x.codes_of(t), c, step));
-          sum = std::fma(exact, scale, sum);
-          weight = std::fma(static_cast<float>(x.sums_of(t)[c / step]), scale, weight);
-        }
+        float sum = 0;
+        for (int64_t c = g * group; c < (g + 1) * group; c += step)
+          sum = std::fma(static_cast<float>(dot_codes(w, r, x, t, c)),
+                         x.scale[c / step * x.tokens + t], sum);
         acc = std::fma(sum, w.scale[g * kTileRows + r], acc);
-        if (w.form.affine) acc = std::fma(weight, w.offset[g * kTileRows + r], acc);
+        if (w.form.affine)
+          acc = std::fma(x.weight[g * x.tokens + t], w.offset[g * kTileRows + r], acc);
       }
       y[t * y_stride + r] = acc;
     }

@@ -1,6 +1,7 @@
 // Two bit-planes against int8 activations without a tile in between: levels are looked up in a
-// register and multiplied at once. One block of sixteen rows is one stream of codes, fetched 8 KiB
-// ahead: without that, arithmetic fills the reorder window and too few cache misses are in flight.
+// register and multiplied at once. One block of sixteen rows is one stream of codes, fetched ahead:
+// without that, arithmetic fills the reorder window and too few cache misses are in flight. The
+// levels of a group are made while the group before it is multiplied.
 #include "codecs/level_pairs.h"
 #include "codecs/planes.h"
 #include "kernels/simd/avx512.h"
@@ -9,12 +10,16 @@
 namespace planeloom::simd {
 namespace {
 
-constexpr int64_t kAhead = 8192, kCoefAhead = 2048;  // bytes
+constexpr int64_t kAhead = 3072, kCoefAhead = 1536;  // bytes; docs/decisions/0006
 constexpr int64_t kStep = 32;                        // columns per activation scale
 constexpr int64_t kMostTokens = 8;                   // beyond, a tile is unpacked once for all
 
-/// Sixteen coefficients; what is not finite is 0.
 PL_AVX512 __m512 coefficient(const std::byte* p) {
+  return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+}
+
+/// The same, what is not finite being 0.
+PL_AVX512 __m512 finite_coefficient(const std::byte* p) {
   const __m256i bits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
   const __m256i exponent = _mm256_set1_epi16(0x7c00);
   const __mmask16 finite = _mm256_cmpneq_epu16_mask(_mm256_and_si256(bits, exponent), exponent);
@@ -32,19 +37,33 @@ struct Levels {
   __m512 scale;
 };
 
+/// The four levels of sixteen rows, and the largest magnitude of each row as integer bits.
+struct FloatLevels {
+  __m512 level[4];
+  __m512i top;
+};
+
+PL_AVX512 FloatLevels float_levels(__m512 c0, __m512 c1, __m512 bias) {
+  const __m512 both = _mm512_add_ps(bias, c0);
+  FloatLevels f{{bias, both, _mm512_add_ps(bias, c1), _mm512_add_ps(both, c1)}, {}};
+  f.top = _mm512_max_epi32(_mm512_max_epi32(magnitude(f.level[0]), magnitude(f.level[1])),
+                           _mm512_max_epi32(magnitude(f.level[2]), magnitude(f.level[3])));
+  return f;
+}
+
 PL_AVX512 Levels levels_of(const std::byte* coef) {
-  const __m512 c0 = coefficient(coef), c1 = coefficient(coef + 32), bias = coefficient(coef + 64);
-  const __m512 level[4] = {bias, _mm512_add_ps(bias, c0), _mm512_add_ps(bias, c1),
-                           _mm512_add_ps(_mm512_add_ps(bias, c0), c1)};
-  const __m512i top = _mm512_max_epi32(_mm512_max_epi32(magnitude(level[0]), magnitude(level[1])),
-                                       _mm512_max_epi32(magnitude(level[2]), magnitude(level[3])));
-  const __m512i exponent = _mm512_max_epi32(_mm512_and_si512(top, _mm512_set1_epi32(kExponentMask)),
-                                            _mm512_set1_epi32(kSmallestExponent));
+  FloatLevels f = float_levels(coefficient(coef), coefficient(coef + 32), coefficient(coef + 64));
+  const __m512i infinity = _mm512_set1_epi32(kExponentMask);
+  if (_mm512_cmpge_epi32_mask(f.top, infinity)) [[unlikely]]  // sums of finite halves are finite
+    f = float_levels(finite_coefficient(coef), finite_coefficient(coef + 32),
+                     finite_coefficient(coef + 64));
+  const __m512i exponent =
+      _mm512_max_epi32(_mm512_and_si512(f.top, infinity), _mm512_set1_epi32(kSmallestExponent));
   const __m512i power = _mm512_sub_epi32(exponent, _mm512_set1_epi32(kLevelShift));
   const __m512 inverse =
       _mm512_castsi512_ps(_mm512_sub_epi32(_mm512_set1_epi32(kInverseBase), power));
   __m512i q[4];
-  for (int k = 0; k < 4; ++k) q[k] = _mm512_cvtps_epi32(_mm512_mul_ps(level[k], inverse));
+  for (int k = 0; k < 4; ++k) q[k] = _mm512_cvtps_epi32(_mm512_mul_ps(f.level[k], inverse));
   const __m512i by_level =
       _mm512_packs_epi16(_mm512_packs_epi32(q[0], q[1]), _mm512_packs_epi32(q[2], q[3]));
   const __m512i codes = _mm512_xor_si512(by_level, _mm512_set1_epi8(-128));
@@ -59,7 +78,7 @@ PL_AVX512 __m512i pick(__m512i base, __m512i v, __m512i mask) {
 }
 
 template <int T>
-PL_AVX512_ENTRY void tokens_of(const PackedMatrix& w, int64_t first, const Int8Rows& x, float* y,
+PL_AVX512_ENTRY void tokens_of(const PackedMatrix& w, int64_t first, const Int8Block& x, float* y,
                                int64_t y_stride) {
   const int64_t group = w.codec->layout().group, block = first / kTileRows;
   const std::byte* coef = w.coef.data() + block * (w.cols / group) * 96;
@@ -71,46 +90,49 @@ PL_AVX512_ENTRY void tokens_of(const PackedMatrix& w, int64_t first, const Int8R
   const __m512i r =
       _mm512_broadcast_i32x4(_mm_setr_epi8(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3));
   const __m512i low = _mm512_set1_epi8(3), high = _mm512_set1_epi8(12);
+  const int8_t* code = x.code;
+  const float* x_scale = x.scale;
+  const int32_t* start = x.start;
   __m512 acc[T];
   for (int t = 0; t < T; ++t) acc[t] = _mm512_loadu_ps(y + t * y_stride);
-  for (int64_t g = 0; g < w.cols; g += group, coef += 96) {
-    _mm_prefetch(coef + kCoefAhead, _MM_HINT_T0);
-    _mm_prefetch(coef + kCoefAhead + 64, _MM_HINT_T0);
-    const Levels level = levels_of(coef);
+  Levels next = levels_of(coef);
+  for (int64_t g = 0; g < w.cols; g += group) {
+    _mm_prefetch(coef + kCoefAhead, _MM_HINT_NTA);
+    _mm_prefetch(coef + kCoefAhead + 64, _MM_HINT_NTA);
+    const Levels level = next;
+    if (g + group < w.cols) coef += 96;
+    next = levels_of(coef);
     __m512 sum[T];
     for (int t = 0; t < T; ++t) sum[t] = _mm512_setzero_ps();
-    for (int64_t c = g; c < g + group; c += kStep) {
-      __m512i exact[T][2];  // two chains hide the latency of the dot instruction
-      for (int t = 0; t < T; ++t) {
-        exact[t][0] = _mm512_set1_epi32(-128 * x.sums_of(t)[c / kStep]);
-        exact[t][1] = _mm512_setzero_si512();
-      }
-      for (int64_t i = c; i < c + kStep; i += 16, line += kLineBytes) {
+    for (int64_t c = g; c < g + group; c += kStep, x_scale += T, start += T) {
+      __m512i exact[T];
+      for (int t = 0; t < T; ++t) exact[t] = _mm512_set1_epi32(start[t]);
+      for (int half = 0; half < 2; ++half, line += kLineBytes, code += 16 * T) {
         const __m512i v = _mm512_loadu_si512(line), shifted = _mm512_srli_epi16(v, 4);
-        _mm_prefetch(line + kAhead, _MM_HINT_T0);
-        const __m512i code[4] = {_mm512_shuffle_epi8(level.by_row, pick(four_r, v, low)),
-                                 _mm512_shuffle_epi8(level.by_level, pick(r, v, high)),
-                                 _mm512_shuffle_epi8(level.by_row, pick(four_r, shifted, low)),
-                                 _mm512_shuffle_epi8(level.by_level, pick(r, shifted, high))};
+        _mm_prefetch(line + kAhead, _MM_HINT_NTA);
+        const __m512i level_code[4] = {
+            _mm512_shuffle_epi8(level.by_row, pick(four_r, v, low)),
+            _mm512_shuffle_epi8(level.by_level, pick(r, v, high)),
+            _mm512_shuffle_epi8(level.by_row, pick(four_r, shifted, low)),
+            _mm512_shuffle_epi8(level.by_level, pick(r, shifted, high))};
         for (int f = 0; f < 4; ++f)
           for (int t = 0; t < T; ++t)
-            exact[t][f % 2] = dot4(exact[t][f % 2], code[f], x.codes_of(t) + i + 4 * f);
+            exact[t] = dot4(exact[t], level_code[f], code + (f * T + t) * 4);
       }
       for (int t = 0; t < T; ++t)
-        sum[t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_add_epi32(exact[t][0], exact[t][1])),
-                                 _mm512_set1_ps(x.scales_of(t)[c / kStep]), sum[t]);
+        sum[t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(exact[t]), _mm512_set1_ps(x_scale[t]), sum[t]);
     }
     for (int t = 0; t < T; ++t) acc[t] = _mm512_fmadd_ps(sum[t], level.scale, acc[t]);
   }
   for (int t = 0; t < T; ++t) _mm512_storeu_ps(y + t * y_stride, acc[t]);
 }
 
-void bitplane2(const PackedMatrix& w, int64_t first, const Int8Rows& x, int64_t tokens, float* y,
+void bitplane2(const PackedMatrix& w, int64_t first, const Int8Block& x, float* y,
                int64_t y_stride) {
   constexpr decltype(&tokens_of<1>) kTokens[kMostTokens] = {
       tokens_of<1>, tokens_of<2>, tokens_of<3>, tokens_of<4>,
       tokens_of<5>, tokens_of<6>, tokens_of<7>, tokens_of<8>};
-  kTokens[tokens - 1](w, first, x, y, y_stride);
+  kTokens[x.tokens - 1](w, first, x, y, y_stride);
 }
 
 }  // namespace

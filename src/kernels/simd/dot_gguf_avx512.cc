@@ -51,15 +51,28 @@ PL_AVX512 void gather_scales(const uint8_t* const row[], int64_t rows, int64_t c
     }
 }
 
-/// acc + (sum of codes * x - zero * sum of x) * scale of x, of one step.
-template <class Format>
-PL_AVX512 __m512 scaled(__m512i dots, int32_t x_sum, float x_scale, __m512 acc) {
-  const __m512i exact = _mm512_add_epi32(dots, _mm512_set1_epi32(-Format::kZero * x_sum));
+/// acc + (start + dots) * scale of x, of one step.
+PL_AVX512 __m512 scaled(__m512i dots, int32_t start, float x_scale, __m512 acc) {
+  const __m512i exact = _mm512_add_epi32(dots, _mm512_set1_epi32(start));
   return _mm512_fmadd_ps(_mm512_cvtepi32_ps(exact), _mm512_set1_ps(x_scale), acc);
 }
 
+/// 32 codes of each token, twice: for two rows.
+template <int T>
+PL_AVX512 void load_codes(const int8_t* code, __m512i (&twice)[T]) {
+  if constexpr (T == 1) {
+    twice[0] = _mm512_broadcast_i64x4(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(code)));
+  } else {  // the tokens take turns every four columns
+    const __m512i both = _mm512_permutexvar_epi32(
+        _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 1, 3, 5, 7, 9, 11, 13, 15),
+        _mm512_loadu_si512(code));
+    twice[0] = _mm512_shuffle_i64x2(both, both, 0x44);
+    twice[1] = _mm512_shuffle_i64x2(both, both, 0xee);
+  }
+}
+
 template <class Format, int T>
-PL_AVX512_ENTRY void tokens_of(const PackedMatrix& w, int64_t first, const Int8Rows& x, float* y,
+PL_AVX512_ENTRY void tokens_of(const PackedMatrix& w, int64_t first, const Int8Block& x, float* y,
                                int64_t y_stride) {
   constexpr int64_t kGroups = 32 / Format::kGroup;  // within 32 columns: 1 or 2
   const int64_t row_bytes = w.cols / Format::kBlock * Format::kBytes,
@@ -81,35 +94,31 @@ PL_AVX512_ENTRY void tokens_of(const PackedMatrix& w, int64_t first, const Int8R
       for (int64_t b = 0; b < kTileRows * Format::kBytes * 32 / Format::kBlock; b += 64)
         _mm_prefetch(ahead + b, _MM_HINT_T1);
       ahead += kTileRows * Format::kBytes * 32 / Format::kBlock;
-      __m512i pair[T][8];
+      __m512i pair[T][8], x_code[T];
+      load_codes<T>(x.code + col * T, x_code);
       for (int p = 0; p < 8; ++p) {
         const int r = p < 4 ? p : p + 4;
         const __m512i code =
             _mm512_inserti64x4(_mm512_castsi256_si512(Format::codes(row[r] + at, part)),
                                Format::codes(row[r + 4] + at, part), 1);
         for (int t = 0; t < T; ++t)
-          pair[t][p] = _mm512_dpbusd_epi32(
-              _mm512_setzero_si512(), code,
-              _mm512_broadcast_i64x4(
-                  _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x.codes_of(t) + col))));
+          pair[t][p] = _mm512_dpbusd_epi32(_mm512_setzero_si512(), code, x_code[t]);
       }
       for (int t = 0; t < T; ++t) {
         const Halves halves = gather_rows(pair[t]);
-        const int32_t* x_sum = x.sums_of(t) + col / kStep;
-        const float* x_scale = x.scales_of(t) + col / kStep;
-        const __m512 first_sum =
-            scaled<Format>(halves.first, x_sum[0], x_scale[0], _mm512_setzero_ps());
-        const __m512 sum[2] = {scaled<Format>(halves.second, x_sum[1], x_scale[1],
-                                              kGroups == 1 ? first_sum : _mm512_setzero_ps()),
+        const int32_t* start = x.start + col / kStep * T + t;
+        const float* x_scale = x.scale + col / kStep * T + t;
+        const __m512 first_sum = scaled(halves.first, start[0], x_scale[0], _mm512_setzero_ps());
+        const __m512 sum[2] = {scaled(halves.second, start[T], x_scale[T],
+                                      kGroups == 1 ? first_sum : _mm512_setzero_ps()),
                                first_sum};
         for (int64_t h = 0; h < kGroups; ++h) {
           const int64_t g = (c / Format::kGroup + h) * kTileRows;
           acc[t] =
               _mm512_fmadd_ps(sum[h + 1 == kGroups ? 0 : 1], _mm512_load_ps(scale + g), acc[t]);
           if (Format::kAffine)
-            acc[t] = _mm512_fmadd_ps(
-                _mm512_set1_ps(group_weight(x, t, col + h * Format::kGroup, Format::kGroup)),
-                _mm512_load_ps(offset + g), acc[t]);
+            acc[t] = _mm512_fmadd_ps(_mm512_set1_ps(x.weight[(col / Format::kGroup + h) * T + t]),
+                                     _mm512_load_ps(offset + g), acc[t]);
         }
       }
     }
@@ -118,10 +127,10 @@ PL_AVX512_ENTRY void tokens_of(const PackedMatrix& w, int64_t first, const Int8R
 }
 
 template <class Format>
-void few_tokens(const PackedMatrix& w, int64_t first, const Int8Rows& x, int64_t tokens, float* y,
+void few_tokens(const PackedMatrix& w, int64_t first, const Int8Block& x, float* y,
                 int64_t y_stride) {
-  tokens == 1 ? tokens_of<Format, 1>(w, first, x, y, y_stride)
-              : tokens_of<Format, 2>(w, first, x, y, y_stride);
+  x.tokens == 1 ? tokens_of<Format, 1>(w, first, x, y, y_stride)
+                : tokens_of<Format, 2>(w, first, x, y, y_stride);
 }
 
 }  // namespace

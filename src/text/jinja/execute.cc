@@ -199,7 +199,7 @@ Interpreter::Flow Interpreter::iterate_loop(const Stmt& s, const Value& given,
   if (info.extended) {
     state = rt_.make<Loop>(0, items.depth());
     state->iterable = items;
-    state->source = std::move(source);
+    state->source = source;
     state->depth0 = depth;
     if (!recursion.is_missing())
       state->recurse = [this, &s, outer](const Value& inner, int64_t d) {

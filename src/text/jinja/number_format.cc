@@ -69,7 +69,7 @@ std::string padded(Runtime& rt, std::string_view text, const FieldStyle& style, 
   return out.take();
 }
 
-std::string number_field(Runtime& rt, bool negative, std::string prefix, std::string digits,
+std::string number_field(Runtime& rt, bool negative, std::string_view prefix, std::string digits,
                          const FieldStyle& style) {
   std::string sign = negative ? "-" : style.sign == '+' ? "+" : style.sign == ' ' ? " " : "";
   sign += prefix;

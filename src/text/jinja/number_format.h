@@ -24,7 +24,7 @@ std::string float_digits(double magnitude, const FieldStyle& style);
 /// Digits of an integer in the base of style.type (b o x X, else 10), without sign.
 std::string int_digits(int64_t value, const FieldStyle& style, std::string* prefix);
 /// A whole signed number, grouped and padded.
-std::string number_field(Runtime& rt, bool negative, std::string prefix, std::string digits,
+std::string number_field(Runtime& rt, bool negative, std::string_view prefix, std::string digits,
                          const FieldStyle& style);
 /// Text padded to the width; `align` when the style has none.
 std::string padded(Runtime& rt, std::string_view text, const FieldStyle& style, char align);

@@ -247,7 +247,8 @@ Value sum(Runtime& rt, const Value& v, Args& args) {
 Value batch(Runtime& rt, const Value& v, Args& args) {
   const int depth = depth_of(v, args) + 1;
   const Bound a(args, "batch", {"linecount", "fill_with"}, 1);
-  const Value count = a[0], fill = a.has(1) ? a[1] : Value();
+  const Value& count = a[0];
+  const Value fill = a.has(1) ? a[1] : Value();
   return deferred(rt, depth, [v, count, fill](Runtime& r, Items& out) {
     std::unique_ptr<Items> line = std::make_unique<Items>(r);
     for_each(r, v, [&](const Value& item) {
@@ -269,7 +270,8 @@ Value batch(Runtime& rt, const Value& v, Args& args) {
 Value slices(Runtime& rt, const Value& v, Args& args) {
   const int depth = depth_of(v, args) + 1;
   const Bound a(args, "slice", {"slices", "fill_with"}, 1);
-  const Value count = a[0], fill = a.has(1) ? a[1] : Value();
+  const Value& count = a[0];
+  const Value fill = a.has(1) ? a[1] : Value();
   return deferred(rt, depth, [v, count, fill](Runtime& r, Items& out) {
     const std::vector<Value> all = to_vector(r, v);
     const int64_t parts = need_int(count, "slices"), size = static_cast<int64_t>(all.size());
