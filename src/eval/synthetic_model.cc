@@ -61,13 +61,8 @@ class Builder {
   Result<PackedMatrix> matrix(std::string_view codec_name, int64_t rows, int64_t cols) {
     PL_TRY(const Codec* codec, codec_for(codec_name, cols));
     const int64_t stored = stored_rows(*codec, rows);
-    out.memory.push_back(random_.make(stored * codec->code_bytes(cols)));
-    const std::vector<std::byte>& codes = out.memory.back();
-    PackedMatrix w{codec, rows, cols, codes, {}};
-    if (const int64_t bytes = stored * codec->coef_bytes(cols); bytes > 0) {
-      out.memory.push_back(random_.make(bytes));
-      w.coef = out.memory.back();
-    }
+    PackedMatrix w{codec, rows, cols, bytes(stored * codec->code_bytes(cols)), {}};
+    if (const int64_t coef = stored * codec->coef_bytes(cols); coef > 0) w.coef = bytes(coef);
     return w;
   }
 
@@ -101,6 +96,15 @@ class Builder {
   SyntheticModel out;
 
  private:
+  /// Random bytes at a multiple of 64, as tensors lie in a file.
+  std::span<const std::byte> bytes(int64_t size) {
+    const std::vector<std::byte>& memory =
+        out.memory.emplace_back(random_.make(size + static_cast<int64_t>(kAlignment)));
+    const size_t past = reinterpret_cast<uintptr_t>(memory.data()) % kAlignment;
+    return std::span(memory).subspan((kAlignment - past) % kAlignment, static_cast<size_t>(size));
+  }
+  static constexpr size_t kAlignment = 64;
+
   RandomBytes random_;
 };
 

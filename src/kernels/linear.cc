@@ -13,8 +13,14 @@ T* at_least(std::vector<T>& buffer, int64_t size) {
 }
 
 /// Rows of integer codes that one worker takes at a time: few enough to share small matrices,
-/// enough that the activations of a panel, read again for each block, cost little.
-constexpr int64_t kCodeRows = 64;
+/// enough that the activations of a panel, read again for each block, cost little. With few tokens
+/// a worker reads weights as one stream, as long as eight shares per worker still balance the load:
+/// what it fetches ahead at the end of a share may be another's.
+int64_t code_rows(int64_t rows, int64_t tokens, int workers) {
+  constexpr int64_t kLeast = 64;
+  if (tokens > kBlockTokens) return kLeast;
+  return std::max(kLeast, rows / (8 * workers) / kTileRows * kTileRows);
+}
 
 /// Rows decoded to float at a time. With few tokens the block should stay in L1; with many, in L2,
 /// read once per token tile.
@@ -203,7 +209,8 @@ void linear(const Compute& compute, const PackedMatrix& w, std::span<const float
   const bool codes = mode == ActivationMode::kInt8 && form.group > 0;
   if (codes) input.make_int8(compute, form);
   scratch.reserve(compute.pool->size());
-  const int64_t block = codes ? kCodeRows : float_rows(tokens);
+  const int64_t block =
+      codes ? code_rows(w.rows, tokens, compute.pool->size()) : float_rows(tokens);
   compute.pool->parallel_for(w.rows, block, [&](int64_t begin, int64_t end, int worker) {
     if (codes)
       code_block(compute, w, begin, end, input, scratch.worker(worker), y, y_stride);
