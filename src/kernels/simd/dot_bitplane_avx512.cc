@@ -1,10 +1,9 @@
-// Two bit-planes against int8 activations without a tile in between: levels are looked up in a
-// register and multiplied at once. One block of sixteen rows is one stream of codes, fetched ahead:
-// without that, arithmetic fills the reorder window and too few cache misses are in flight. The
-// levels of a group are made while the group before it is multiplied.
-#include "codecs/level_pairs.h"
+// Bit-planes against int8 activations without a tile in between: levels are looked up in a register
+// and multiplied at once. One block of sixteen rows is one stream of codes, fetched ahead: without
+// that, arithmetic fills the reorder window and too few cache misses are in flight. The levels of a
+// group are made while the group before it is multiplied.
 #include "codecs/planes.h"
-#include "kernels/simd/avx512.h"
+#include "kernels/simd/plane_levels_avx512.h"
 #include "kernels/simd/simd.h"
 
 namespace planeloom::simd {
@@ -14,134 +13,152 @@ constexpr int64_t kAhead = 3072, kCoefAhead = 1536;  // bytes; docs/decisions/00
 constexpr int64_t kStep = 32;                        // columns per activation scale
 constexpr int64_t kMostTokens = 8;                   // beyond, a tile is unpacked once for all
 
-PL_AVX512 __m512 coefficient(const std::byte* p) {
-  return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
-}
-
-/// The same, what is not finite being 0.
-PL_AVX512 __m512 finite_coefficient(const std::byte* p) {
-  const __m256i bits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
-  const __m256i exponent = _mm256_set1_epi16(0x7c00);
-  const __mmask16 finite = _mm256_cmpneq_epu16_mask(_mm256_and_si256(bits, exponent), exponent);
-  return _mm512_maskz_cvtph_ps(finite, bits);
-}
-
-PL_AVX512 __m512i magnitude(__m512 v) {
-  return _mm512_and_si512(_mm512_castps_si512(v), _mm512_set1_epi32(0x7fffffff));
-}
-
-/// The levels of sixteen rows as codes (quantize_levels plus 128), in two orders within each
-/// 16-byte lane of four rows: by_row has byte 4 r + k = level k of row r, by_level byte 4 k + r.
+/// Levels of planes 0 and 1, and of planes 2 and 3, which are added.
 struct Levels {
-  __m512i by_row, by_level;
+  LevelTable a, b;
   __m512 scale;
 };
 
-/// The four levels of sixteen rows, and the largest magnitude of each row as integer bits.
-struct FloatLevels {
-  __m512 level[4];
-  __m512i top;
-};
-
-PL_AVX512 FloatLevels float_levels(__m512 c0, __m512 c1, __m512 bias) {
-  const __m512 both = _mm512_add_ps(bias, c0);
-  FloatLevels f{{bias, both, _mm512_add_ps(bias, c1), _mm512_add_ps(both, c1)}, {}};
-  f.top = _mm512_max_epi32(_mm512_max_epi32(magnitude(f.level[0]), magnitude(f.level[1])),
-                           _mm512_max_epi32(magnitude(f.level[2]), magnitude(f.level[3])));
-  return f;
+/// What a group of K planes chooses from; c: c_0 ... c_(K-1), bias.
+template <int K>
+PL_AVX512 void choices(const __m512 c[], __m512 a[4], __m512 b[4]) {
+  const __m512 zero = _mm512_setzero_ps();
+  a[0] = c[K];
+  a[1] = _mm512_add_ps(c[K], c[0]);
+  a[2] = K > 1 ? _mm512_add_ps(c[K], c[1]) : zero;
+  a[3] = K > 1 ? _mm512_add_ps(a[1], c[1]) : zero;
+  b[0] = zero;
+  b[1] = K > 2 ? c[2] : zero;
+  b[2] = K > 3 ? c[3] : zero;
+  b[3] = K > 3 ? _mm512_add_ps(c[2], c[3]) : zero;
 }
 
+PL_AVX512 __m512i largest(const __m512 v[4]) {
+  return _mm512_max_epi32(_mm512_max_epi32(magnitude(v[0]), magnitude(v[1])),
+                          _mm512_max_epi32(magnitude(v[2]), magnitude(v[3])));
+}
+
+template <int K>
 PL_AVX512 Levels levels_of(const std::byte* coef) {
-  FloatLevels f = float_levels(coefficient(coef), coefficient(coef + 32), coefficient(coef + 64));
-  const __m512i infinity = _mm512_set1_epi32(kExponentMask);
-  if (_mm512_cmpge_epi32_mask(f.top, infinity)) [[unlikely]]  // sums of finite halves are finite
-    f = float_levels(finite_coefficient(coef), finite_coefficient(coef + 32),
-                     finite_coefficient(coef + 64));
-  const __m512i exponent =
-      _mm512_max_epi32(_mm512_and_si512(f.top, infinity), _mm512_set1_epi32(kSmallestExponent));
-  const __m512i power = _mm512_sub_epi32(exponent, _mm512_set1_epi32(kLevelShift));
-  const __m512 inverse =
-      _mm512_castsi512_ps(_mm512_sub_epi32(_mm512_set1_epi32(kInverseBase), power));
-  __m512i q[4];
-  for (int k = 0; k < 4; ++k) q[k] = _mm512_cvtps_epi32(_mm512_mul_ps(f.level[k], inverse));
-  const __m512i by_level =
-      _mm512_packs_epi16(_mm512_packs_epi32(q[0], q[1]), _mm512_packs_epi32(q[2], q[3]));
-  const __m512i codes = _mm512_xor_si512(by_level, _mm512_set1_epi8(-128));
-  const __m512i turn =
-      _mm512_broadcast_i32x4(_mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));
-  return {_mm512_shuffle_epi8(codes, turn), codes, _mm512_castsi512_ps(power)};
+  __m512 c[K + 1], a[4], b[4];
+  for (int p = 0; p <= K; ++p) c[p] = coefficient(coef + p * 2 * kTileRows);
+  choices<K>(c, a, b);
+  __m512i top = largest(a), top_b = K > 2 ? largest(b) : _mm512_setzero_si512();
+  const __m512i infinity = _mm512_set1_epi32(kExponentMask);  // sums of finite halves are finite
+  if (_mm512_cmpge_epi32_mask(_mm512_max_epi32(top, top_b), infinity)) [[unlikely]] {
+    for (int p = 0; p <= K; ++p) c[p] = finite_coefficient(coef + p * 2 * kTileRows);
+    choices<K>(c, a, b);
+    top = largest(a);
+    top_b = largest(b);
+  }
+  if (K > 2)
+    top = _mm512_castps_si512(_mm512_add_ps(_mm512_castsi512_ps(top), _mm512_castsi512_ps(top_b)));
+  const LevelScale scale = level_scale(top);
+  Levels out{level_table(a, scale.inverse), {}, scale.scale};
+  if constexpr (K > 2) {
+    out.b = level_table(b, scale.inverse);
+  } else {  // nothing is added: codes at once
+    out.a = {to_code(out.a.by_row), to_code(out.a.by_level)};
+  }
+  return out;
 }
 
-/// v & mask | base in every byte.
-PL_AVX512 __m512i pick(__m512i base, __m512i v, __m512i mask) {
-  return _mm512_ternarylogic_epi32(base, v, mask, 0xf8);
+/// Levels of 16 columns in fields of two bits, four columns each.
+PL_AVX512 void of_fields(const FieldPlaces& places, const LevelTable& t, __m512i v,
+                         __m512i level[4]) {
+  const __m512i shifted = _mm512_srli_epi16(v, 4);
+  level[0] = first_field(places, t, v);
+  level[1] = second_field(places, t, v);
+  level[2] = first_field(places, t, shifted);
+  level[3] = second_field(places, t, shifted);
 }
 
-template <int T>
+/// Levels of 32 columns in single bits: bit j of every byte is column 4 j + b.
+PL_AVX512 void of_bits(const FieldPlaces& places, const LevelTable& t, __m512i v,
+                       __m512i level[8]) {
+  for (int j = 0; j < 8; ++j) {
+    const __m512i moved = _mm512_srli_epi16(v, static_cast<unsigned>(j / 4 * 4 + j % 2));
+    level[j] = j % 4 < 2 ? _mm512_shuffle_epi8(t.by_row, pick(places.four_r, moved, 1))
+                         : _mm512_shuffle_epi8(t.by_level, pick(places.r, moved, 4));
+  }
+}
+
+/// Codes of 32 columns, from K lines.
+template <int K>
+PL_AVX512 void codes_of(const FieldPlaces& places, const Levels& levels, const std::byte* line,
+                        __m512i code[8]) {
+  if constexpr (K == 1) {
+    of_bits(places, levels.a, _mm512_loadu_si512(line), code);
+  } else {
+    for (int half = 0; half < 2; ++half)
+      of_fields(places, levels.a, _mm512_loadu_si512(line + half * kLineBytes), code + 4 * half);
+  }
+  if constexpr (K > 2) {
+    __m512i second[8];
+    const std::byte* upper = line + 2 * kLineBytes;
+    if constexpr (K == 3) {
+      of_bits(places, levels.b, _mm512_loadu_si512(upper), second);
+    } else {
+      for (int half = 0; half < 2; ++half)
+        of_fields(places, levels.b, _mm512_loadu_si512(upper + half * kLineBytes),
+                  second + 4 * half);
+    }
+    for (int i = 0; i < 8; ++i) code[i] = to_code(_mm512_adds_epi8(code[i], second[i]));
+  }
+}
+
+template <int K, int T>
 PL_AVX512_ENTRY void tokens_of(const PackedMatrix& w, int64_t first, const Int8Block& x, float* y,
                                int64_t y_stride) {
+  constexpr int64_t kCoefBytes = (K + 1) * 2 * kTileRows;
   const int64_t group = w.codec->layout().group, block = first / kTileRows;
-  const std::byte* coef = w.coef.data() + block * (w.cols / group) * 96;
-  const std::byte* line = w.codes.data() + block * (w.cols / 16) * kLineBytes;
-  // A field in bits 0-1 of a nibble looks up by_row at 4 r + field; one in bits 2-3 is 4 * field
-  // already and looks up by_level at 4 * field + r. So one shift serves four fields.
-  const __m512i four_r =
-      _mm512_broadcast_i32x4(_mm_setr_epi8(0, 0, 0, 0, 4, 4, 4, 4, 8, 8, 8, 8, 12, 12, 12, 12));
-  const __m512i r =
-      _mm512_broadcast_i32x4(_mm_setr_epi8(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3));
-  const __m512i low = _mm512_set1_epi8(3), high = _mm512_set1_epi8(12);
-  const int8_t* code = x.code;
+  const std::byte* coef = w.coef.data() + block * (w.cols / group) * kCoefBytes;
+  const std::byte* line = w.codes.data() + block * (w.cols / kStep) * K * kLineBytes;
+  const FieldPlaces places = field_places();
+  const int8_t* x_code = x.code;
   const float* x_scale = x.scale;
   const int32_t* start = x.start;
   __m512 acc[T];
   for (int t = 0; t < T; ++t) acc[t] = _mm512_loadu_ps(y + t * y_stride);
-  Levels next = levels_of(coef);
+  Levels next = levels_of<K>(coef);
   for (int64_t g = 0; g < w.cols; g += group) {
-    _mm_prefetch(coef + kCoefAhead, _MM_HINT_NTA);
-    _mm_prefetch(coef + kCoefAhead + 64, _MM_HINT_NTA);
-    const Levels level = next;
-    if (g + group < w.cols) coef += 96;
-    next = levels_of(coef);
+    for (int64_t b = 0; b < kCoefBytes; b += 64) _mm_prefetch(coef + kCoefAhead + b, _MM_HINT_NTA);
+    const Levels levels = next;
+    if (g + group < w.cols) coef += kCoefBytes;
+    next = levels_of<K>(coef);
     __m512 sum[T];
     for (int t = 0; t < T; ++t) sum[t] = _mm512_setzero_ps();
-    for (int64_t c = g; c < g + group; c += kStep, x_scale += T, start += T) {
-      __m512i exact[T];
+    for (int64_t c = 0; c < group; c += kStep, x_scale += T, start += T, x_code += kStep * T) {
+      __m512i exact[T], code[8];
       for (int t = 0; t < T; ++t) exact[t] = _mm512_set1_epi32(start[t]);
-      for (int half = 0; half < 2; ++half, line += kLineBytes, code += 16 * T) {
-        const __m512i v = _mm512_loadu_si512(line), shifted = _mm512_srli_epi16(v, 4);
-        _mm_prefetch(line + kAhead, _MM_HINT_NTA);
-        const __m512i level_code[4] = {
-            _mm512_shuffle_epi8(level.by_row, pick(four_r, v, low)),
-            _mm512_shuffle_epi8(level.by_level, pick(r, v, high)),
-            _mm512_shuffle_epi8(level.by_row, pick(four_r, shifted, low)),
-            _mm512_shuffle_epi8(level.by_level, pick(r, shifted, high))};
-        for (int f = 0; f < 4; ++f)
-          for (int t = 0; t < T; ++t)
-            exact[t] = dot4(exact[t], level_code[f], code + (f * T + t) * 4);
-      }
+      for (int l = 0; l < K; ++l) _mm_prefetch(line + kAhead + l * kLineBytes, _MM_HINT_NTA);
+      codes_of<K>(places, levels, line, code);
+      line += K * kLineBytes;
+      for (int i = 0; i < 8; ++i)
+        for (int t = 0; t < T; ++t) exact[t] = dot4(exact[t], code[i], x_code + (i * T + t) * 4);
       for (int t = 0; t < T; ++t)
         sum[t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(exact[t]), _mm512_set1_ps(x_scale[t]), sum[t]);
     }
-    for (int t = 0; t < T; ++t) acc[t] = _mm512_fmadd_ps(sum[t], level.scale, acc[t]);
+    for (int t = 0; t < T; ++t) acc[t] = _mm512_fmadd_ps(sum[t], levels.scale, acc[t]);
   }
   for (int t = 0; t < T; ++t) _mm512_storeu_ps(y + t * y_stride, acc[t]);
 }
 
-void bitplane2(const PackedMatrix& w, int64_t first, const Int8Block& x, float* y,
-               int64_t y_stride) {
-  constexpr decltype(&tokens_of<1>) kTokens[kMostTokens] = {
-      tokens_of<1>, tokens_of<2>, tokens_of<3>, tokens_of<4>,
-      tokens_of<5>, tokens_of<6>, tokens_of<7>, tokens_of<8>};
+template <int K>
+void few_tokens(const PackedMatrix& w, int64_t first, const Int8Block& x, float* y,
+                int64_t y_stride) {
+  constexpr decltype(&tokens_of<K, 1>) kTokens[kMostTokens] = {
+      tokens_of<K, 1>, tokens_of<K, 2>, tokens_of<K, 3>, tokens_of<K, 4>,
+      tokens_of<K, 5>, tokens_of<K, 6>, tokens_of<K, 7>, tokens_of<K, 8>};
   kTokens[x.tokens - 1](w, first, x, y, y_stride);
 }
 
 }  // namespace
 
-DotPacked find_dot_avx512(const Codec& codec, int64_t tokens) {
-  const CodecLayout layout = codec.layout();
-  if (layout.kind == CodecLayout::Kind::kGguf) return find_dot_gguf_avx512(codec, tokens);
-  const bool two = layout.kind == CodecLayout::Kind::kBitplane && layout.planes == 2;
-  return two && tokens <= kMostTokens ? bitplane2 : nullptr;
+DotPacked find_dot_bitplane_avx512(const Codec& codec, int64_t tokens) {
+  constexpr DotPacked kPlanes[kMaxPlanes] = {few_tokens<1>, few_tokens<2>, few_tokens<3>,
+                                             few_tokens<4>};
+  return tokens <= kMostTokens ? kPlanes[codec.layout().planes - 1] : nullptr;
 }
 
 }  // namespace planeloom::simd

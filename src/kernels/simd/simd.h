@@ -11,9 +11,21 @@ const Kernels& avx512_table();
 // Integer dots (dot_tile_*.cc); contract in kernels/kernels.h.
 void dot_tile_avx2(const TileView& w, const Int8Block& x, float* y, int64_t y_stride);
 void dot_tile_avx512(const TileView& w, const Int8Block& x, float* y, int64_t y_stride);
-/// Dots on packed bit-planes (dot_bitplane_avx512.cc) and on the rows of GGUF types
-/// (dot_gguf_avx512.cc), or null.
-DotPacked find_dot_avx512(const Codec& codec, int64_t tokens);
+/// Dots on packed bytes, or null: bit-planes, trit-planes, rows of GGUF types (dot_*_avx512.cc).
+DotPacked find_dot_bitplane_avx512(const Codec& codec, int64_t tokens);
+DotPacked find_dot_tritplane_avx512(const Codec& codec, int64_t tokens);
 DotPacked find_dot_gguf_avx512(const Codec& codec, int64_t tokens);
+
+inline DotPacked find_dot_avx512(const Codec& codec, int64_t tokens) {
+  switch (codec.layout().kind) {
+    case CodecLayout::Kind::kBitplane:
+      return find_dot_bitplane_avx512(codec, tokens);
+    case CodecLayout::Kind::kTritplane:
+      return find_dot_tritplane_avx512(codec, tokens);
+    case CodecLayout::Kind::kGguf:
+      break;
+  }
+  return find_dot_gguf_avx512(codec, tokens);
+}
 
 }  // namespace planeloom::simd
