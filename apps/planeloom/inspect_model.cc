@@ -124,7 +124,7 @@ Totals model_totals(std::shared_ptr<const ModelFile> file, const std::vector<Ten
   totals.bits_per_weight_linear = linear_size(*model).bits_per_weight();
   totals.trained_context = c.context;
   totals.context = context > 0 ? context : std::min<int64_t>(c.context, 4096);
-  totals.cache_bytes = static_cast<uint64_t>(cache_bytes(c, totals.context, CacheType::kF16));
+  totals.cache_bytes = static_cast<uint64_t>(cache_bytes(c, totals.context, DType::kF16));
   totals.scratch_bytes = scratch_estimate(c, model->vocab());
   return totals;
 }

@@ -6,6 +6,7 @@
 #include "commands.h"
 #include "common.h"
 #include "score.h"
+#include "text_options.h"
 
 namespace planeloom {
 namespace {
@@ -23,7 +24,7 @@ Status run(Options& o) {
   TerminalProgress progress;
   o.score.session.activations =
       o.activations == "float" ? ActivationMode::kFloat : ActivationMode::kInt8;
-  o.score.session.cache = o.cache == "f32" ? CacheType::kF32 : CacheType::kF16;
+  o.score.session.cache = cache_type(o.cache);
   PL_TRY(const auto path, resolve_model(o.model));
   std::unique_ptr<LogitStore> reference;
   if (!o.reference.empty()) {
@@ -92,8 +93,8 @@ void add_perplexity(CLI::App& app) {
   command->add_option("--reference-activations", o->reference_activations, "int8 or float")
       ->check(modes)
       ->capture_default_str();
-  command->add_option("--cache", o->cache, "Keys and values as f16 or f32")
-      ->check(CLI::IsMember({"f16", "f32"}))
+  command->add_option("--cache", o->cache, "Keys and values as f16, f32 or q8_0")
+      ->check(CLI::IsMember({"f16", "f32", "q8_0"}))
       ->capture_default_str();
   command->add_flag("--json", o->json, "One JSON object instead of text");
   set_examples(command,

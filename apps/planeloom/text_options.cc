@@ -82,8 +82,8 @@ void add_text_options(CLI::App* command, TextOptions& options) {
       ->check(CLI::IsMember({"int8", "float"}))
       ->capture_default_str()
       ->type_name("TYPE");
-  command->add_option("--cache", options.cache, "Type of cached keys and values: f16 or f32")
-      ->check(CLI::IsMember({"f16", "f32"}))
+  command->add_option("--cache", options.cache, "Type of cached keys and values: f16, f32 or q8_0")
+      ->check(CLI::IsMember({"f16", "f32", "q8_0"}))
       ->capture_default_str()
       ->type_name("TYPE");
   add_sampler_options(command, options);
@@ -103,12 +103,16 @@ void warn_beyond_training(const Config& config, int64_t context) {
          grouped(config.context));
 }
 
+DType cache_type(std::string_view name) {
+  return name == "f32" ? DType::kF32 : name == "q8_0" ? DType::kQ8_0 : DType::kF16;
+}
+
 SessionOptions session_options(const TextOptions& options, int64_t context) {
   SessionOptions session;
   session.context = context;
   session.activations =
       options.activations == "float" ? ActivationMode::kFloat : ActivationMode::kInt8;
-  session.cache = options.cache == "f32" ? CacheType::kF32 : CacheType::kF16;
+  session.cache = cache_type(options.cache);
   return session;
 }
 

@@ -125,7 +125,7 @@ class Run {
     SessionOptions session;
     session.context = text_.context;
     session.activations = ActivationMode::kFloat;
-    session.cache = CacheType::kF32;
+    session.cache = DType::kF32;
     PL_TRY(session_, Session::create(model_, compute_, session));
     hidden_.resize(static_cast<size_t>(text_.windows() * text_.context * model_.config.width));
     for (int64_t w = 0; w < text_.windows(); ++w)

@@ -22,12 +22,6 @@ struct Scored {
   uint64_t hash = 0xcbf29ce484222325ull;
 };
 
-/// log sum exp from a softmax: the largest probability is 1 / sum(exp(x - max)).
-double log_sum(std::span<const float> logits, std::span<const float> probability) {
-  return *std::max_element(logits.begin(), logits.end()) -
-         std::log(static_cast<double>(*std::max_element(probability.begin(), probability.end())));
-}
-
 Status score_rows(const Compute& compute, std::span<const int32_t> targets, const float* logits,
                   int64_t vocab, const LogitStore* reference, int64_t first_row, Scored& scored) {
   const auto n = static_cast<int64_t>(targets.size());
@@ -76,13 +70,14 @@ double kl_divergence(const Kernels& kernels, std::span<const float> reference,
                      std::span<const float> model, std::vector<float>& p, std::vector<float>& q) {
   p.assign(reference.begin(), reference.end());
   q.assign(model.begin(), model.end());
-  kernels.softmax(p.data(), static_cast<int64_t>(p.size()));
-  kernels.softmax(q.data(), static_cast<int64_t>(q.size()));
+  float top_p = 0, top_q = 0;
+  const double sum_p = kernels.exp_sum(p.data(), static_cast<int64_t>(p.size()), &top_p),
+               sum_q = kernels.exp_sum(q.data(), static_cast<int64_t>(q.size()), &top_q);
   double sum = 0;
   for (size_t i = 0; i < p.size(); ++i)
     sum += static_cast<double>(p[i]) *
            (static_cast<double>(reference[i]) - static_cast<double>(model[i]));
-  return sum + log_sum(model, q) - log_sum(reference, p);
+  return sum / sum_p + (top_q + std::log(sum_q)) - (top_p + std::log(sum_p));
 }
 
 Divergence summarise(std::vector<double> kl, int64_t agreements) {

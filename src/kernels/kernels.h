@@ -83,8 +83,8 @@ struct Kernels {
   /// out[i] = x[i] * (1 / sqrt(mean(x^2) + eps)) * gain[i]. May run in place.
   void (*rms_norm)(const float* x, const float* gain, float eps, int64_t n, float* out);
 
-  /// x[i] = exp(x[i] - max) / sum, in place.
-  void (*softmax)(float* x, int64_t n);
+  /// x[i] = exp(x[i] - top) in place, top = max x; returns their sum (sixteen lanes, added).
+  float (*exp_sum)(float* x, int64_t n, float* top);
 
   /// gate[i] = silu(gate[i]) * up[i].
   void (*silu_mul)(float* gate, const float* up, int64_t n);
@@ -97,6 +97,8 @@ struct Kernels {
 
   /// out[i] = float(in[i]) for IEEE half.
   void (*half_to_float)(const uint16_t* in, int64_t n, float* out);
+  /// The same for Q8_0 blocks (codecs/gguf_legacy.cc); n is a multiple of 32.
+  void (*q8_0_to_float)(const std::byte* in, int64_t n, float* out);
 
   /// A faster unpack_tile for this codec, or null when the codec's own is what there is.
   UnpackTile (*find_unpack)(const Codec& codec);

@@ -1,8 +1,8 @@
 // One transformer block, on one screen each half. Numerics live in kernels/.
 #include <cstring>
 
+#include "codecs/encode_simple.h"
 #include "models/session.h"
-#include "tensor/half.h"
 
 namespace planeloom {
 
@@ -92,8 +92,12 @@ void Session::rotate_and_store(int64_t layer, int64_t tokens, int64_t past) {
   const Config& c = model_.config;
   const RopeTable& rope = c.local[static_cast<size_t>(layer)] ? c.rope_local : c.rope;
   const auto half = static_cast<int64_t>(rope.frequency.size());
-  const int64_t element = cache_type_ == CacheType::kF16 ? 2 : 4;
-  const int64_t layer_base = layer * c.kv_heads * context_ * c.head_dim;
+  const int64_t row_bytes = cache_row_bytes(cache_type_, c.head_dim),
+                layer_base = layer * c.kv_heads * context_;
+  const auto store = [&](const float* row, std::byte* to) {  // create() has checked that it fits
+    (void)encode_simple(cache_type_, {row, static_cast<size_t>(c.head_dim)},
+                        {to, static_cast<size_t>(row_bytes)});
+  };
   compute_.pool->parallel_for(tokens, 16, [&](int64_t begin, int64_t end, int) {
     for (int64_t t = begin; t < end; ++t) {
       float *cosine = cosine_.data() + t * half, *sine = sine_.data() + t * half;
@@ -104,18 +108,9 @@ void Session::rotate_and_store(int64_t layer, int64_t tokens, int64_t past) {
         float* key = k_.data() + (t * c.kv_heads + h) * c.head_dim;
         const float* value = v_.data() + (t * c.kv_heads + h) * c.head_dim;
         rope_rotate(key, cosine, sine, half, c.rope_pairs);
-        const int64_t at = (layer_base + (h * context_ + past + t) * c.head_dim) * element;
-        if (cache_type_ == CacheType::kF32) {
-          std::memcpy(keys_.data() + at, key, sizeof(float) * static_cast<size_t>(c.head_dim));
-          std::memcpy(values_.data() + at, value, sizeof(float) * static_cast<size_t>(c.head_dim));
-          continue;
-        }
-        auto* keys = reinterpret_cast<uint16_t*>(keys_.data() + at);
-        auto* values = reinterpret_cast<uint16_t*>(values_.data() + at);
-        for (int64_t d = 0; d < c.head_dim; ++d) {
-          keys[d] = float_to_half(key[d]);
-          values[d] = float_to_half(value[d]);
-        }
+        const int64_t at = (layer_base + h * context_ + past + t) * row_bytes;
+        store(key, keys_.data() + at);
+        store(value, values_.data() + at);
       }
     }
   });
@@ -123,8 +118,7 @@ void Session::rotate_and_store(int64_t layer, int64_t tokens, int64_t past) {
 
 CacheView Session::cache_view(int64_t layer) const {
   const Config& c = model_.config;
-  const int64_t at =
-      layer * c.kv_heads * context_ * c.head_dim * (cache_type_ == CacheType::kF16 ? 2 : 4);
+  const int64_t at = layer * c.kv_heads * context_ * cache_row_bytes(cache_type_, c.head_dim);
   return {keys_.data() + at, values_.data() + at, cache_type_, context_};
 }
 

@@ -14,8 +14,8 @@ constexpr int64_t kLogitRows = 32;  // logits held at once: 32 x 262144 floats a
 
 }  // namespace
 
-int64_t cache_bytes(const Config& c, int64_t context, CacheType type) {
-  return 2 * c.layers * c.kv_heads * context * c.head_dim * (type == CacheType::kF16 ? 2 : 4);
+int64_t cache_bytes(const Config& c, int64_t context, DType type) {
+  return 2 * c.layers * c.kv_heads * context * cache_row_bytes(type, c.head_dim);
 }
 
 Result<std::unique_ptr<Session>> Session::create(const Model& model, Compute compute,
@@ -24,6 +24,10 @@ Result<std::unique_ptr<Session>> Session::create(const Model& model, Compute com
       options.context > 0 ? options.context : std::min<int64_t>(model.config.context, 4096);
   if (context > kMaxContext)
     return fail("[session] a context of {}, at most {} wanted", context, kMaxContext);
+  if (cache_row_bytes(options.cache, model.config.head_dim) == 0)
+    return fail(
+        "[session] a cache of {} for heads of {}; F32 and F16 fit any, Q8_0 multiples of 32",
+        dtype_info(options.cache).name, model.config.head_dim);
   const int64_t bytes = cache_bytes(model.config, context, options.cache);
   if (bytes > kMaxCache)
     return fail("[session] a context of {} needs {} bytes of cache", context, bytes);

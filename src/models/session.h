@@ -14,7 +14,7 @@ namespace planeloom {
 struct SessionOptions {
   int64_t context = 0;  // positions of the cache; 0: the model's trained length, at most 4096
   ActivationMode activations = ActivationMode::kInt8;
-  CacheType cache = CacheType::kF16;
+  DType cache = DType::kF16;  // of keys and values: F16, F32 or Q8_0
 };
 
 /// One sequence being read or written: its cache, its position, and the scratch of a forward pass.
@@ -74,7 +74,7 @@ class Session {
   const Model& model_;
   Compute compute_;
   ActivationMode mode_;
-  CacheType cache_type_;
+  DType cache_type_;
   int64_t context_ = 0, position_ = 0;
   Hooks* hooks_ = nullptr;
   Profile* profile_ = nullptr;
@@ -96,6 +96,6 @@ class Session {
 };
 
 /// Bytes of keys and values at a context length.
-int64_t cache_bytes(const Config& config, int64_t context, CacheType type);
+int64_t cache_bytes(const Config& config, int64_t context, DType type);
 
 }  // namespace planeloom

@@ -33,8 +33,7 @@ TEST(Inspect, PlanePairsCountAsOneTensor) {
   EXPECT_DOUBLE_EQ(totals.bits_per_weight_file, 8.0 * static_cast<double>(file->file_bytes()) /
                                                     static_cast<double>(parameter_count(model)));
   EXPECT_EQ(totals.context, 100);
-  EXPECT_EQ(totals.cache_bytes,
-            static_cast<uint64_t>(cache_bytes(model.config, 100, CacheType::kF16)));
+  EXPECT_EQ(totals.cache_bytes, static_cast<uint64_t>(cache_bytes(model.config, 100, DType::kF16)));
   EXPECT_EQ(totals.memory_bytes(), totals.weight_bytes + totals.cache_bytes + totals.scratch_bytes);
 }
 

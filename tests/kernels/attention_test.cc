@@ -28,7 +28,7 @@ struct Fixture {
   }
   CacheView view() const {
     return {reinterpret_cast<const std::byte*>(keys.data()),
-            reinterpret_cast<const std::byte*>(values.data()), CacheType::kF32, capacity};
+            reinterpret_cast<const std::byte*>(values.data()), DType::kF32, capacity};
   }
   std::vector<float> run(const Compute& compute, int64_t first, int64_t n) const {
     std::vector<float> out(static_cast<size_t>(n * shape.heads * shape.head_dim), NAN);
@@ -82,20 +82,60 @@ TEST(Attention, EqualsTheDefinition) {
     }
 }
 
+/// Many tokens are shared out over heads and tokens, few over blocks of positions: the same bits.
 TEST(Attention, SameBitsForAnyBatchThreadsAndIsa) {
-  const Fixture f({6, 2, 32, 0.177f, 0, 40}, 37, 50);
   ThreadPool one(1), three(3);
-  const auto want = f.run({&one, &kernels_for(Isa::kScalar)}, 0, 37);
-  for (Isa isa : supported_isas())
-    for (ThreadPool* pool : {&one, &three}) {
-      const Compute compute{pool, &kernels_for(isa)};
-      const auto whole = f.run(compute, 0, 37);
-      ASSERT_EQ(std::memcmp(whole.data(), want.data(), want.size() * 4), 0) << isa_name(isa);
-      for (int64_t t = 0; t < 37; ++t) {
-        const auto single = f.run(compute, t, 1);
-        ASSERT_EQ(std::memcmp(single.data(), want.data() + t * 192, single.size() * 4), 0) << t;
+  for (const auto& [window, past] : {std::pair<int64_t, int64_t>{40, 50}, {0, 490}, {300, 800}}) {
+    const Fixture f({6, 2, 32, 0.177f, 0, window}, 37, past);
+    const auto want = f.run({&one, &kernels_for(Isa::kScalar)}, 0, 37);
+    for (Isa isa : supported_isas())
+      for (ThreadPool* pool : {&one, &three}) {
+        const Compute compute{pool, &kernels_for(isa)};
+        const auto whole = f.run(compute, 0, 37);
+        ASSERT_EQ(std::memcmp(whole.data(), want.data(), want.size() * 4), 0) << isa_name(isa);
+        for (int64_t t = 0; t < 37; ++t) {
+          const auto single = f.run(compute, t, 1);
+          ASSERT_EQ(std::memcmp(single.data(), want.data() + t * 192, single.size() * 4), 0) << t;
+        }
       }
+  }
+}
+
+/// What a probe is told adds up to one and gives the output again.
+TEST(Attention, ProbeSeesTheProbabilitiesThatAreUsed) {
+  struct Keep : AttentionProbe {
+    std::vector<std::vector<float>> rows;
+    std::vector<int64_t> first;
+    int64_t heads = 0;
+    void row(int64_t token, int64_t head, int64_t from, const float* p, int64_t n) override {
+      const auto at = static_cast<size_t>(token * heads + head);
+      rows[at].assign(p, p + n);
+      first[at] = from;
     }
+  };
+  ThreadPool one(1);
+  const Compute compute{&one, &kernels_for(supported_isas().back())};
+  for (int64_t window : {0, 300}) {
+    const Fixture f({2, 1, 16, 0.25f, 0, window}, 11, 600);
+    Keep probe;
+    probe.heads = 2;
+    probe.rows.resize(22);
+    probe.first.resize(22);
+    AttentionScratch scratch;
+    std::vector<float> out(11 * 2 * 16);
+    attention(compute, f.shape, f.view(), f.q.data(), 11, 600, scratch, &probe, out.data());
+    EXPECT_EQ(out, f.run(compute, 0, 11));
+    for (size_t at = 0; at < 22; ++at) {
+      double sum = 0, first_column = 0;
+      for (size_t i = 0; i < probe.rows[at].size(); ++i) {
+        sum += probe.rows[at][i];
+        first_column +=
+            double(probe.rows[at][i]) * f.values[(static_cast<size_t>(probe.first[at]) + i) * 16];
+      }
+      EXPECT_NEAR(sum, 1, 1e-5);
+      EXPECT_NEAR(first_column, out[at * 16], 1e-5);
+    }
+  }
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <vector>
@@ -241,23 +242,45 @@ TEST_P(EveryIsa, ElementwiseOperationsHaveTheReferenceBits) {
     simd.gelu_mul(b.data(), y.data(), n);
     EXPECT_TRUE(same_bits(a, b)) << "gelu " << n;
     a = b = x;
-    ref.softmax(a.data(), n);
-    simd.softmax(b.data(), n);
-    EXPECT_TRUE(same_bits(a, b)) << "softmax " << n;
+    float top_a = 0, top_b = 0;
+    const float sum_a = ref.exp_sum(a.data(), n, &top_a), sum_b = simd.exp_sum(b.data(), n, &top_b);
+    EXPECT_TRUE(same_bits(a, b)) << "exp_sum " << n;
+    EXPECT_EQ(sum_a, sum_b) << n;
+    EXPECT_EQ(top_a, top_b) << n;
+    EXPECT_EQ(top_a, *std::max_element(x.begin(), x.end())) << n;
     ref.rms_norm(x.data(), gain.data(), 1e-5f, n, a.data());
     simd.rms_norm(x.data(), gain.data(), 1e-5f, n, b.data());
     EXPECT_TRUE(same_bits(a, b)) << "rms_norm " << n;
   }
 }
 
-TEST_P(EveryIsa, SoftmaxSumsToOneAndSurvivesExtremes) {
+TEST_P(EveryIsa, ExpSumSurvivesExtremes) {
   std::vector<float> x{-1e30f, 0.0f, 500.0f, 499.0f, -INFINITY};
   std::vector<float> want(x);
-  simd.softmax(x.data(), 5);
-  ref.softmax(want.data(), 5);
+  float top = 0, want_top = 0;
+  const float sum = simd.exp_sum(x.data(), 5, &top),
+              want_sum = ref.exp_sum(want.data(), 5, &want_top);
   EXPECT_TRUE(same_bits(x, want));
-  EXPECT_NEAR(x[0] + x[1] + x[2] + x[3] + x[4], 1.0, 1e-6);
-  EXPECT_NEAR(x[2], 1 / (1 + std::exp(-1.0)), 1e-6);
+  EXPECT_EQ(sum, want_sum);
+  EXPECT_EQ(top, 500.0f);
+  EXPECT_EQ(x[2], 1.0f);
+  EXPECT_NEAR(sum, 1 + std::exp(-1.0), 1e-6);
+}
+
+TEST_P(EveryIsa, ExpSumTreatsNaNAlike) {
+  for (int64_t n : {3, 17, 40})
+    for (int64_t at : {int64_t{0}, n / 2, n - 1}) {
+      auto x = normals(n, 5);
+      x[static_cast<size_t>(at)] = NAN;
+      std::vector<float> want(x);
+      float top = 0, want_top = 0;
+      simd.exp_sum(x.data(), n, &top);
+      ref.exp_sum(want.data(), n, &want_top);
+      EXPECT_EQ(std::isnan(top), std::isnan(want_top)) << n << " " << at;
+      if (!std::isnan(top)) {
+        EXPECT_EQ(top, want_top) << n << " " << at;
+      }
+    }
 }
 
 TEST_P(EveryIsa, WeightedSumHasTheReferenceBits) {

@@ -28,7 +28,7 @@ Status dump(const std::vector<std::string>& args) {
   SessionOptions options;
   options.context = static_cast<int64_t>(tokens.size());
   options.activations = word(3, "float") == "int8" ? ActivationMode::kInt8 : ActivationMode::kFloat;
-  options.cache = word(4, "f32") == "f16" ? CacheType::kF16 : CacheType::kF32;
+  options.cache = word(4, "f32") == "f16" ? DType::kF16 : DType::kF32;
   PL_TRY(const auto session, Session::create(model, Compute{&pool, &kernels_for(isa)}, options));
   std::ofstream out(args[2], std::ios::binary);
   PL_CHECK(session->forward(tokens, std::atoll(word(5, "0").c_str()),

@@ -163,7 +163,7 @@ TEST(Hooks, StopEndsThePassAndKeepsThePosition) {
     for (Linear linear : {Linear::kQ, Linear::kK, Linear::kV, Linear::kO, Linear::kGate,
                           Linear::kUp, Linear::kDown, Linear::kHead}) {
       if ((layer == layers) != (linear == Linear::kHead)) continue;
-      auto session = Session::create(model, compute, {32, ActivationMode::kFloat, CacheType::kF32});
+      auto session = Session::create(model, compute, {32, ActivationMode::kFloat, DType::kF32});
       ASSERT_TRUE(session) << session.error().message;
       ASSERT_TRUE((*session)->decode(all.first(4)));
       Recorder recorder(model.config);

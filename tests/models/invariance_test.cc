@@ -2,6 +2,8 @@
 // number of threads and however its tokens are cut into passes.
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include <cstring>
 
 #include "models/tiny_model.h"
@@ -42,7 +44,7 @@ const std::vector<Way> kWays{{1, 0}, {1, 1}, {2, 5}, {2, 1}, {3, 0}, {3, 5}};
 
 /// Every ISA x way against the scalar reference reading all tokens at once with one thread.
 void expect_invariant(const Model& model, std::span<const int32_t> tokens, ActivationMode mode,
-                      CacheType cache, const std::vector<Way>& ways = kWays) {
+                      DType cache, const std::vector<Way>& ways = kWays) {
   RunOptions options;
   options.activations = mode;
   options.cache = cache;
@@ -88,8 +90,7 @@ TEST_P(Invariance, SameBitsForIsaThreadsAndCuts) {
   ASSERT_FALSE(model.layers.empty());
   const auto tokens = random_tokens(18, o.vocab);
   for (ActivationMode mode : {ActivationMode::kFloat, ActivationMode::kInt8})
-    for (CacheType cache : {CacheType::kF16, CacheType::kF32})
-      expect_invariant(model, tokens, mode, cache);
+    for (DType cache : {DType::kF16, DType::kF32}) expect_invariant(model, tokens, mode, cache);
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -117,7 +118,7 @@ TEST(InvarianceOfSizes, RaggedWidths) {
     const Model model = load(o);
     ASSERT_FALSE(model.layers.empty());
     for (ActivationMode mode : {ActivationMode::kFloat, ActivationMode::kInt8})
-      expect_invariant(model, random_tokens(19, o.vocab), mode, CacheType::kF16);
+      expect_invariant(model, random_tokens(19, o.vocab), mode, DType::kF16);
   }
 }
 
@@ -133,9 +134,30 @@ TEST(InvarianceOfLength, LongerThanEveryCut) {
       o.metadata = {{"gemma3.attention.sliding_window", uint32_t{300}}};
     const Model model = load(o);
     ASSERT_FALSE(model.layers.empty());
-    expect_invariant(model, random_tokens(540, o.vocab), ActivationMode::kInt8, CacheType::kF16,
+    expect_invariant(model, random_tokens(540, o.vocab), ActivationMode::kInt8, DType::kF16,
                      {{1, 97}, {3, 0}});
   }
+}
+
+/// Q8_0 keys and values: the same bits everywhere, close to float ones, and other than F16's.
+TEST(InvarianceOfCaches, EightBits) {
+  TinyOptions o = family("llama");
+  o.head_dim = 32;
+  const Model model = load(o);
+  ASSERT_FALSE(model.layers.empty());
+  const auto tokens = random_tokens(40, o.vocab);
+  expect_invariant(model, tokens, ActivationMode::kFloat, DType::kQ8_0);
+  RunOptions options;
+  const auto exact = run_tokens(model, tokens, options);
+  options.cache = DType::kQ8_0;
+  const auto rounded = run_tokens(model, tokens, options);
+  double error = 0, size = 0;
+  for (size_t i = 0; i < exact.size(); ++i) {
+    error += std::pow(static_cast<double>(rounded[i]) - exact[i], 2);
+    size += std::pow(static_cast<double>(exact[i]), 2);
+  }
+  EXPECT_GT(error, 0);
+  EXPECT_LT(error, 4e-4 * size);  // a step is 1/127 of the largest of 32
 }
 
 /// The modes do differ from each other: the comparisons above are not of two constants.
@@ -146,9 +168,9 @@ TEST(InvarianceOfModes, ModesCachesAndCodecsChangeTheBits) {
   const auto tokens = random_tokens(24, o.vocab);
   RunOptions options;
   const auto base = run_tokens(model, tokens, options);
-  options.cache = CacheType::kF16;
+  options.cache = DType::kF16;
   EXPECT_FALSE(same_bits(run_tokens(model, tokens, options), base));
-  options.cache = CacheType::kF32;
+  options.cache = DType::kF32;
   options.activations = ActivationMode::kInt8;
   EXPECT_FALSE(same_bits(run_tokens(model, tokens, options), base));
   o.storage = "Q4_0";

@@ -16,7 +16,7 @@ struct RunOptions {
   int threads = 1;
   int64_t chunk = 0;  // tokens per forward(); 0: all at once
   ActivationMode activations = ActivationMode::kFloat;
-  CacheType cache = CacheType::kF32;
+  DType cache = DType::kF32;
   Hooks* hooks = nullptr;
 };
 

@@ -83,7 +83,7 @@ void rms_norm(const float* x, const float* gain, float eps, int64_t n, float* ou
   for (int64_t i = 0; i < n; ++i) out[i] = x[i] * scale * gain[i];
 }
 
-void softmax(float* x, int64_t n) {
+float exp_sum(float* x, int64_t n, float* top) {
   float biggest = x[0];
   for (int64_t i = 1; i < n; ++i) biggest = std::max(biggest, x[i]);
   float lane[kLanes] = {};
@@ -91,8 +91,8 @@ void softmax(float* x, int64_t n) {
     x[i] = exp_f32(x[i] - biggest);
     lane[i % kLanes] += x[i];
   }
-  const float inverse = 1.0f / fold(lane);
-  for (int64_t i = 0; i < n; ++i) x[i] *= inverse;
+  *top = biggest;
+  return fold(lane);
 }
 
 void silu_mul(float* gate, const float* up, int64_t n) {
@@ -117,6 +117,11 @@ void half_to_float_row(const uint16_t* in, int64_t n, float* out) {
   for (int64_t i = 0; i < n; ++i) out[i] = half_to_float(in[i]);
 }
 
+void q8_0_to_float(const std::byte* in, int64_t n, float* out) {
+  const Codec* codec = gguf_codec(DType::kQ8_0);
+  codec->decode_row({codec, 1, n, {in, static_cast<size_t>(n / 32 * 34)}, {}}, 0, out);
+}
+
 }  // namespace
 
 float exp_f32(float x) {
@@ -136,11 +141,12 @@ const Kernels& table() {
                               dot_tile,
                               quantize_int8,
                               rms_norm,
-                              softmax,
+                              exp_sum,
                               silu_mul,
                               gelu_mul,
                               weighted_sum,
                               half_to_float_row,
+                              q8_0_to_float,
                               [](const Codec&) -> UnpackTile { return nullptr; },
                               [](const Codec&, int64_t) -> DotPacked { return nullptr; }};
   return kTable;

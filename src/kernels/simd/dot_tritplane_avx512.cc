@@ -1,6 +1,6 @@
 // Trit-planes against int8 activations with AVX-512 VBMI: a look-up of 256 entries turns a byte of
-// five trits into four fields of two bits; comparing gives the first trit. The levels of both planes
-// are looked up as in dot_bitplane_avx512.cc and added.
+// five trits into four fields of two bits; comparing gives the first trit. The levels of both
+// planes are looked up as in dot_bitplane_avx512.cc and added.
 #include <array>
 
 #include "codecs/planes.h"
@@ -58,8 +58,8 @@ PL_AVX512 Levels levels_of(const std::byte* coef) {
     top1 = magnitude(c1);
     top2 = magnitude(c2);
   }
-  const LevelScale scale = level_scale(_mm512_castps_si512(
-      _mm512_add_ps(_mm512_castsi512_ps(top1), _mm512_castsi512_ps(top2))));
+  const LevelScale scale = level_scale(
+      _mm512_castps_si512(_mm512_add_ps(_mm512_castsi512_ps(top1), _mm512_castsi512_ps(top2))));
   const __m512 zero = _mm512_setzero_ps();
   const __m512 a[4] = {_mm512_sub_ps(zero, c1), zero, c1, zero},
                b[4] = {_mm512_sub_ps(zero, c2), zero, c2, zero};

@@ -195,10 +195,25 @@ void rms_norm(const float* x, const float* gain, float eps, int64_t n, float* ou
   for (i = 0; i < n; ++i) out[i] = x[i] * scale * gain[i];
 }
 
-void softmax(float* x, int64_t n) {
-  float biggest = x[0];
-  for (int64_t i = 1; i < n; ++i) biggest = x[i] > biggest ? x[i] : biggest;
-  const auto top = hn::Set(d, biggest);
+/// The largest; a NaN is passed over unless it comes first, as std::max has it.
+HWY_INLINE float largest(const float* x, int64_t n) {
+  auto top = hn::Set(d, x[0]);
+  int64_t i = 0;
+  for (; i + kWidth <= n; i += kWidth) {
+    const auto v = hn::LoadU(d, x + i);
+    top = hn::IfThenElse(hn::Gt(v, top), v, top);
+  }
+  HWY_ALIGN float lanes[kLanes];
+  hn::Store(top, d, lanes);
+  float biggest = lanes[0];
+  for (int j = 1; j < kWidth; ++j) biggest = lanes[j] > biggest ? lanes[j] : biggest;
+  for (; i < n; ++i) biggest = x[i] > biggest ? x[i] : biggest;
+  return biggest;
+}
+
+float exp_sum(float* x, int64_t n, float* biggest) {
+  *biggest = largest(x, n);
+  const auto top = hn::Set(d, *biggest);
   V16 acc = zero16();
   int64_t i = 0;
   for (; i + kLanes <= n; i += kLanes)
@@ -217,8 +232,7 @@ void softmax(float* x, int64_t n) {
       acc.part[p] = hn::Add(acc.part[p], hn::Load(d, tail + p * kWidth));
     for (int64_t j = 0; j < n - i; ++j) x[i + j] = tail[j];
   }
-  const float inverse = 1.0f / fold(acc);
-  for (i = 0; i < n; ++i) x[i] *= inverse;
+  return fold(acc);
 }
 
 void weighted_sum(const float* weight, int64_t n, const float* v, int64_t stride, int64_t dim,
@@ -264,6 +278,20 @@ void half_to_float(const uint16_t* in, int64_t n, float* out) {
   }
 }
 
+void q8_0_to_float(const std::byte* in, int64_t n, float* out) {
+  const hn::Rebind<int8_t, D> d8;
+  const hn::Rebind<int32_t, D> di;
+  for (int64_t i = 0; i < n; i += 32, in += 34) {
+    float scale;
+    half_to_float(reinterpret_cast<const uint16_t*>(in), 1, &scale);
+    const auto* code = reinterpret_cast<const int8_t*>(in + 2);
+    for (int64_t j = 0; j < 32; j += kWidth) {
+      const auto v = hn::ConvertTo(d, hn::PromoteTo(di, hn::LoadU(d8, code + j)));
+      hn::StoreU(hn::Mul(hn::Set(d, scale), v), d, out + i + j);
+    }
+  }
+}
+
 /// The largest magnitude of a step is exact in any order, the rest is elementwise, the code sums
 /// are integers.
 void quantize_int8(const float* x, int64_t cols, int64_t step, int8_t* code, float* scale,
@@ -301,22 +329,28 @@ namespace planeloom::simd {
 
 const Kernels& avx2_table() {
   namespace n = N_AVX2;
-  static const Kernels kTable{
-      Isa::kAvx2,       n::dot_f32,
-      dot_tile_avx2,    n::quantize_int8,
-      n::rms_norm,      n::softmax,
-      n::silu_mul,      n::gelu_mul,
-      n::weighted_sum,  n::half_to_float,
-      find_unpack_avx2, [](const Codec&, int64_t) -> DotPacked { return nullptr; }};
+  static const Kernels kTable{Isa::kAvx2,
+                              n::dot_f32,
+                              dot_tile_avx2,
+                              n::quantize_int8,
+                              n::rms_norm,
+                              n::exp_sum,
+                              n::silu_mul,
+                              n::gelu_mul,
+                              n::weighted_sum,
+                              n::half_to_float,
+                              n::q8_0_to_float,
+                              find_unpack_avx2,
+                              [](const Codec&, int64_t) -> DotPacked { return nullptr; }};
   return kTable;
 }
 
 const Kernels& avx512_table() {
   namespace n = N_AVX3;
-  static const Kernels kTable{Isa::kAvx512,     n::dot_f32,         dot_tile_avx512,
-                              n::quantize_int8, n::rms_norm,        n::softmax,
-                              n::silu_mul,      n::gelu_mul,        n::weighted_sum,
-                              n::half_to_float, find_unpack_avx512, find_dot_avx512};
+  static const Kernels kTable{
+      Isa::kAvx512,     n::dot_f32,         dot_tile_avx512, n::quantize_int8, n::rms_norm,
+      n::exp_sum,       n::silu_mul,        n::gelu_mul,     n::weighted_sum,  n::half_to_float,
+      n::q8_0_to_float, find_unpack_avx512, find_dot_avx512};
   return kTable;
 }
 

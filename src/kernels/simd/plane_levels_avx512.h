@@ -37,8 +37,7 @@ struct FieldPlaces {
   __m512i four_r, r;
 };
 PL_AVX512 FieldPlaces field_places() {
-  return {_mm512_broadcast_i32x4(
-              _mm_setr_epi8(0, 0, 0, 0, 4, 4, 4, 4, 8, 8, 8, 8, 12, 12, 12, 12)),
+  return {_mm512_broadcast_i32x4(_mm_setr_epi8(0, 0, 0, 0, 4, 4, 4, 4, 8, 8, 8, 8, 12, 12, 12, 12)),
           _mm512_broadcast_i32x4(_mm_setr_epi8(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3))};
 }
 
@@ -60,9 +59,8 @@ struct LevelScale {
   __m512 scale, inverse;
 };
 PL_AVX512 LevelScale level_scale(__m512i top) {
-  const __m512i exponent =
-      _mm512_max_epi32(_mm512_and_si512(top, _mm512_set1_epi32(kExponentMask)),
-                       _mm512_set1_epi32(kSmallestExponent));
+  const __m512i exponent = _mm512_max_epi32(_mm512_and_si512(top, _mm512_set1_epi32(kExponentMask)),
+                                            _mm512_set1_epi32(kSmallestExponent));
   const __m512i power = _mm512_sub_epi32(exponent, _mm512_set1_epi32(kLevelShift));
   return {_mm512_castsi512_ps(power),
           _mm512_castsi512_ps(_mm512_sub_epi32(_mm512_set1_epi32(kInverseBase), power))};
@@ -80,8 +78,6 @@ PL_AVX512 LevelTable level_table(const __m512 level[4], __m512 inverse) {
 }
 
 /// Signed levels -> codes, and back.
-PL_AVX512 __m512i to_code(__m512i level) {
-  return _mm512_xor_si512(level, _mm512_set1_epi8(-128));
-}
+PL_AVX512 __m512i to_code(__m512i level) { return _mm512_xor_si512(level, _mm512_set1_epi8(-128)); }
 
 }  // namespace planeloom::simd
