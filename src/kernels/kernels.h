@@ -69,6 +69,12 @@ struct Kernels {
   void (*dot_f32)(const float* w, int64_t w_stride, int64_t rows, const float* x, int64_t x_stride,
                   int64_t tokens, int64_t n, float* out, int64_t out_stride);
 
+  /// The same with weights stored as IEEE half or bfloat16.
+  void (*dot_f16)(const uint16_t* w, int64_t w_stride, int64_t rows, const float* x,
+                  int64_t x_stride, int64_t tokens, int64_t n, float* out, int64_t out_stride);
+  void (*dot_bf16)(const uint16_t* w, int64_t w_stride, int64_t rows, const float* x,
+                   int64_t x_stride, int64_t tokens, int64_t n, float* out, int64_t out_stride);
+
   /// y[t * y_stride + r] += sum over the tile's columns, for the sixteen rows r. Per scale group,
   /// in rising order:
   ///   sum = 0;  per step of it: sum = fma(float(start + sum of code * x.code, exact), x.scale,

@@ -12,11 +12,11 @@ T* at_least(std::vector<T>& buffer, int64_t size) {
   return buffer.data();
 }
 
-/// Rows of integer codes that one worker takes at a time: few enough to share small matrices,
-/// enough that the activations of a panel, read again for each block, cost little. With few tokens
-/// a worker reads weights as one stream, as long as eight shares per worker still balance the load:
-/// what it fetches ahead at the end of a share may be another's.
-int64_t code_rows(int64_t rows, int64_t tokens, int workers) {
+/// Rows of weights read as they are stored that one worker takes at a time: few enough to share
+/// small matrices, enough that the activations of a panel, read again for each block, cost little.
+/// With few tokens a worker reads weights as one stream, as long as eight shares per worker still
+/// balance the load: what it fetches ahead at the end of a share may be another's.
+int64_t rows_at_a_time(int64_t rows, int64_t tokens, int workers) {
   constexpr int64_t kLeast = 64;
   if (tokens > kBlockTokens) return kLeast;
   return std::max(kLeast, rows / (8 * workers) / kTileRows * kTileRows);
@@ -37,17 +37,34 @@ void add_bias(std::span<const float> bias, int64_t first, int64_t rows, int64_t 
       y[t * y_stride + r] += bias[static_cast<size_t>(r)];
 }
 
+/// Weights of sixteen bits that a kernel reads as they are, or null: its dot and their address.
+struct Sixteen {
+  decltype(Kernels::dot_f16) dot = nullptr;
+  const uint16_t* weights = nullptr;
+};
+Sixteen sixteen_bits(const Kernels& kernels, const PackedMatrix& w) {
+  if (reinterpret_cast<uintptr_t>(w.codes.data()) % alignof(uint16_t) != 0) return {};
+  const auto* weights = reinterpret_cast<const uint16_t*>(w.codes.data());
+  if (w.codec == gguf_codec(DType::kF16)) return {kernels.dot_f16, weights};
+  if (w.codec == gguf_codec(DType::kBF16)) return {kernels.dot_bf16, weights};
+  return {};
+}
+
+/// Tokens up to which weights of sixteen bits are widened in the dot, again for each few tokens.
+constexpr int64_t kWidenedTokens = 4;
+
 void float_block(const Compute& compute, const PackedMatrix& w, int64_t first, int64_t rows,
                  const LinearInput& input, LinearScratch::Worker& scratch, float* y,
                  int64_t y_stride) {
+  const Sixteen sixteen = sixteen_bits(*compute.kernels, w);
+  if (sixteen.dot && input.tokens() <= kWidenedTokens)
+    return sixteen.dot(sixteen.weights + first * w.cols, w.cols, rows, input.x(), input.stride(),
+                       input.tokens(), w.cols, y + first, y_stride);
   float* block = at_least(scratch.floats, rows * w.cols);
-  const auto address = reinterpret_cast<uintptr_t>(w.codes.data());
-  const bool halves = w.codec == gguf_codec(DType::kF16) && address % alignof(uint16_t) == 0;
   for (int64_t r = 0; r < rows; ++r) {
-    if (halves)
-      compute.kernels->half_to_float(
-          reinterpret_cast<const uint16_t*>(w.codes.data()) + (first + r) * w.cols, w.cols,
-          block + r * w.cols);
+    if (sixteen.dot == compute.kernels->dot_f16 && sixteen.weights)
+      compute.kernels->half_to_float(sixteen.weights + (first + r) * w.cols, w.cols,
+                                     block + r * w.cols);
     else
       w.codec->decode_row(w, first + r, block + r * w.cols);
   }
@@ -209,8 +226,9 @@ void linear(const Compute& compute, const PackedMatrix& w, std::span<const float
   const bool codes = mode == ActivationMode::kInt8 && form.group > 0;
   if (codes) input.make_int8(compute, form);
   scratch.reserve(compute.pool->size());
+  const bool stream = codes || (tokens <= kWidenedTokens && sixteen_bits(*compute.kernels, w).dot);
   const int64_t block =
-      codes ? code_rows(w.rows, tokens, compute.pool->size()) : float_rows(tokens);
+      stream ? rows_at_a_time(w.rows, tokens, compute.pool->size()) : float_rows(tokens);
   compute.pool->parallel_for(w.rows, block, [&](int64_t begin, int64_t end, int worker) {
     if (codes)
       code_block(compute, w, begin, end, input, scratch.worker(worker), y, y_stride);

@@ -50,6 +50,28 @@ TEST_P(EveryIsa, DotF32HasTheReferenceBits) {
       }
 }
 
+TEST_P(EveryIsa, DotsOfSixteenBitsHaveTheBitsOfTheirFloats) {
+  uint64_t seed = 900;
+  for (int64_t n : {1, 15, 16, 33, 576})
+    for (int64_t rows : {1, 3, 9})
+      for (int64_t tokens : {1, 2, 5}) {
+        const auto w = normals(rows * n, seed++), x = normals(tokens * n, seed++);
+        for (bool brain : {false, true}) {
+          std::vector<uint16_t> bits(w.size());
+          std::vector<float> wide(w.size());
+          for (size_t i = 0; i < w.size(); ++i) {
+            bits[i] = brain ? float_to_bf16(w[i]) : float_to_half(w[i]);
+            wide[i] = brain ? bf16_to_float(bits[i]) : half_to_float(bits[i]);
+          }
+          std::vector<float> got(static_cast<size_t>(rows * tokens)), want(got);
+          ref.dot_f32(wide.data(), n, rows, x.data(), n, tokens, n, want.data(), rows);
+          (brain ? simd.dot_bf16 : simd.dot_f16)(bits.data(), n, rows, x.data(), n, tokens, n,
+                                                 got.data(), rows);
+          ASSERT_TRUE(same_bits(got, want)) << "n " << n << " rows " << rows << " brain " << brain;
+        }
+      }
+}
+
 TEST_P(EveryIsa, DotF32IsCloseToDouble) {
   const int64_t n = 1000;
   const auto w = normals(n, 3), x = normals(n, 4);

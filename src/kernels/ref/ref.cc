@@ -20,15 +20,43 @@ float fold(const float* lane) {
   return sum[0];
 }
 
-void dot_f32(const float* w, int64_t w_stride, int64_t rows, const float* x, int64_t x_stride,
-             int64_t tokens, int64_t n, float* out, int64_t out_stride) {
+float as_float(float w) { return w; }
+struct Half {
+  uint16_t bits;
+};
+struct Brain {
+  uint16_t bits;
+};
+float as_float(Half w) { return half_to_float(w.bits); }
+float as_float(Brain w) { return bf16_to_float(w.bits); }
+
+template <class W>
+void dot(const void* weights, int64_t w_stride, int64_t rows, const float* x, int64_t x_stride,
+         int64_t tokens, int64_t n, float* out, int64_t out_stride) {
+  const auto* w = static_cast<const std::byte*>(weights);
   for (int64_t t = 0; t < tokens; ++t)
     for (int64_t r = 0; r < rows; ++r) {
       float lane[kLanes] = {};
-      for (int64_t i = 0; i < n; ++i)
-        lane[i % kLanes] = std::fma(w[r * w_stride + i], x[t * x_stride + i], lane[i % kLanes]);
+      for (int64_t i = 0; i < n; ++i) {
+        W value;
+        std::memcpy(&value, w + (r * w_stride + i) * static_cast<int64_t>(sizeof(W)), sizeof(W));
+        lane[i % kLanes] = std::fma(as_float(value), x[t * x_stride + i], lane[i % kLanes]);
+      }
       out[t * out_stride + r] = fold(lane);
     }
+}
+
+void dot_f32(const float* w, int64_t w_stride, int64_t rows, const float* x, int64_t x_stride,
+             int64_t tokens, int64_t n, float* out, int64_t out_stride) {
+  dot<float>(w, w_stride, rows, x, x_stride, tokens, n, out, out_stride);
+}
+void dot_f16(const uint16_t* w, int64_t w_stride, int64_t rows, const float* x, int64_t x_stride,
+             int64_t tokens, int64_t n, float* out, int64_t out_stride) {
+  dot<Half>(w, w_stride, rows, x, x_stride, tokens, n, out, out_stride);
+}
+void dot_bf16(const uint16_t* w, int64_t w_stride, int64_t rows, const float* x, int64_t x_stride,
+              int64_t tokens, int64_t n, float* out, int64_t out_stride) {
+  dot<Brain>(w, w_stride, rows, x, x_stride, tokens, n, out, out_stride);
 }
 
 /// Exact: codes are below 256, so 32 products stay far inside int32.
@@ -138,6 +166,8 @@ float exp_f32(float x) {
 const Kernels& table() {
   static const Kernels kTable{Isa::kScalar,
                               dot_f32,
+                              dot_f16,
+                              dot_bf16,
                               dot_tile,
                               quantize_int8,
                               rms_norm,

@@ -5,6 +5,8 @@
 // AVX2 and AVX3 only (the baseline pass below is empty): the scalar path is our own reference,
 // whose multiply-adds are fused, unlike Highway's.
 #define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SSE4 | HWY_AVX3_DL)
+#include <cstring>
+
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
 #include "kernels/exp_constants.h"
@@ -78,8 +80,30 @@ HWY_INLINE float fold(V16 v) {
   return hn::GetLane(hn::Add(two, hn::Shuffle2301(two)));
 }
 
-template <int R, int T>
-HWY_INLINE void dot_tile(const float* HWY_RESTRICT w, int64_t w_stride, const float* HWY_RESTRICT x,
+/// Sixteen weights as floats.
+HWY_INLINE V16 load_weights(const float* w) { return load16(w); }
+template <class W16>
+HWY_INLINE V16 load_weights(const W16* w) {
+  const hn::Rebind<W16, D> d16;
+  V16 v;
+  for (int p = 0; p < kParts; ++p) v.part[p] = hn::PromoteTo(d, hn::LoadU(d16, w + p * kWidth));
+  return v;
+}
+/// The first n < 16, zeros after.
+HWY_INLINE V16 first_weights(const float* w, int64_t n) { return load_first(w, n); }
+template <class W16>
+HWY_INLINE V16 first_weights(const W16* w, int64_t n) {
+  HWY_ALIGN W16 all[kLanes];
+  memset(all, 0, sizeof all);
+  memcpy(all, w, static_cast<size_t>(n) * sizeof(W16));
+  return load_weights(all);
+}
+
+// Weights. R rows side by side are R streams, which the CPU's own prefetchers do not follow.
+constexpr int64_t kWeightsAhead = 2048;
+
+template <int R, int T, class W>
+HWY_INLINE void dot_tile(const W* HWY_RESTRICT w, int64_t w_stride, const float* HWY_RESTRICT x,
                          int64_t x_stride, int64_t n, float* out, int64_t out_stride) {
   V16 acc[R][T];
   for (int r = 0; r < R; ++r)
@@ -87,7 +111,10 @@ HWY_INLINE void dot_tile(const float* HWY_RESTRICT w, int64_t w_stride, const fl
   int64_t i = 0;
   for (; i + kLanes <= n; i += kLanes) {
     V16 wv[R];
-    for (int r = 0; r < R; ++r) wv[r] = load16(w + r * w_stride + i);
+    for (int r = 0; r < R; ++r) wv[r] = load_weights(w + r * w_stride + i);
+    if (sizeof(W) == 2 && T == 1 && R > 1)  // the next rows, line by line, to the second cache
+      for (int b = 0; b < R * kLanes; b += 32)
+        __builtin_prefetch(w + R * (w_stride + i) + b + kWeightsAhead, 0, 2);
     for (int t = 0; t < T; ++t) {
       const V16 xv = load16(x + t * x_stride + i);
       for (int r = 0; r < R; ++r) fma16(acc[r][t], wv[r], xv);
@@ -96,7 +123,7 @@ HWY_INLINE void dot_tile(const float* HWY_RESTRICT w, int64_t w_stride, const fl
   if (i < n) {
     for (int t = 0; t < T; ++t) {
       const V16 xv = load_first(x + t * x_stride + i, n - i);
-      for (int r = 0; r < R; ++r) fma16(acc[r][t], load_first(w + r * w_stride + i, n - i), xv);
+      for (int r = 0; r < R; ++r) fma16(acc[r][t], first_weights(w + r * w_stride + i, n - i), xv);
     }
   }
   for (int t = 0; t < T; ++t)
@@ -107,8 +134,8 @@ HWY_INLINE void dot_tile(const float* HWY_RESTRICT w, int64_t w_stride, const fl
 // half the width.
 constexpr int kTileRows = kParts == 1 ? 4 : 2, kTileTokens = kParts == 1 ? 4 : 2;
 
-template <int T>
-void dot_rows(const float* w, int64_t w_stride, int64_t rows, const float* x, int64_t x_stride,
+template <int T, class W>
+void dot_rows(const W* w, int64_t w_stride, int64_t rows, const float* x, int64_t x_stride,
               int64_t n, float* out, int64_t out_stride) {
   int64_t r = 0;
   for (; r + kTileRows <= rows; r += kTileRows)
@@ -117,14 +144,30 @@ void dot_rows(const float* w, int64_t w_stride, int64_t rows, const float* x, in
     dot_tile<1, T>(w + r * w_stride, w_stride, x, x_stride, n, out + r, out_stride);
 }
 
-void dot_f32(const float* w, int64_t w_stride, int64_t rows, const float* x, int64_t x_stride,
-             int64_t tokens, int64_t n, float* out, int64_t out_stride) {
+template <class W>
+HWY_INLINE void dot(const W* w, int64_t w_stride, int64_t rows, const float* x, int64_t x_stride,
+                    int64_t tokens, int64_t n, float* out, int64_t out_stride) {
   int64_t t = 0;
   for (; t + kTileTokens <= tokens; t += kTileTokens)
     dot_rows<kTileTokens>(w, w_stride, rows, x + t * x_stride, x_stride, n, out + t * out_stride,
                           out_stride);
   for (; t < tokens; ++t)
     dot_rows<1>(w, w_stride, rows, x + t * x_stride, x_stride, n, out + t * out_stride, out_stride);
+}
+
+void dot_f32(const float* w, int64_t w_stride, int64_t rows, const float* x, int64_t x_stride,
+             int64_t tokens, int64_t n, float* out, int64_t out_stride) {
+  dot(w, w_stride, rows, x, x_stride, tokens, n, out, out_stride);
+}
+void dot_f16(const uint16_t* w, int64_t w_stride, int64_t rows, const float* x, int64_t x_stride,
+             int64_t tokens, int64_t n, float* out, int64_t out_stride) {
+  dot(reinterpret_cast<const hwy::float16_t*>(w), w_stride, rows, x, x_stride, tokens, n, out,
+      out_stride);
+}
+void dot_bf16(const uint16_t* w, int64_t w_stride, int64_t rows, const float* x, int64_t x_stride,
+              int64_t tokens, int64_t n, float* out, int64_t out_stride) {
+  dot(reinterpret_cast<const hwy::bfloat16_t*>(w), w_stride, rows, x, x_stride, tokens, n, out,
+      out_stride);
 }
 
 /// Same operations in the same order as ref::exp_f32.
@@ -329,28 +372,45 @@ namespace planeloom::simd {
 
 const Kernels& avx2_table() {
   namespace n = N_AVX2;
-  static const Kernels kTable{Isa::kAvx2,
-                              n::dot_f32,
-                              dot_tile_avx2,
-                              n::quantize_int8,
-                              n::rms_norm,
-                              n::exp_sum,
-                              n::silu_mul,
-                              n::gelu_mul,
-                              n::weighted_sum,
-                              n::half_to_float,
-                              n::q8_0_to_float,
-                              find_unpack_avx2,
-                              [](const Codec&, int64_t) -> DotPacked { return nullptr; }};
+  static const Kernels kTable{
+      .isa = Isa::kAvx2,
+      .dot_f32 = n::dot_f32,
+      .dot_f16 = n::dot_f16,
+      .dot_bf16 = n::dot_bf16,
+      .dot_tile = dot_tile_avx2,
+      .quantize_int8 = n::quantize_int8,
+      .rms_norm = n::rms_norm,
+      .exp_sum = n::exp_sum,
+      .silu_mul = n::silu_mul,
+      .gelu_mul = n::gelu_mul,
+      .weighted_sum = n::weighted_sum,
+      .half_to_float = n::half_to_float,
+      .q8_0_to_float = n::q8_0_to_float,
+      .find_unpack = find_unpack_avx2,
+      .find_dot = [](const Codec&, int64_t) -> DotPacked { return nullptr; },
+  };
   return kTable;
 }
 
 const Kernels& avx512_table() {
   namespace n = N_AVX3;
   static const Kernels kTable{
-      Isa::kAvx512,     n::dot_f32,         dot_tile_avx512, n::quantize_int8, n::rms_norm,
-      n::exp_sum,       n::silu_mul,        n::gelu_mul,     n::weighted_sum,  n::half_to_float,
-      n::q8_0_to_float, find_unpack_avx512, find_dot_avx512};
+      .isa = Isa::kAvx512,
+      .dot_f32 = n::dot_f32,
+      .dot_f16 = n::dot_f16,
+      .dot_bf16 = n::dot_bf16,
+      .dot_tile = dot_tile_avx512,
+      .quantize_int8 = n::quantize_int8,
+      .rms_norm = n::rms_norm,
+      .exp_sum = n::exp_sum,
+      .silu_mul = n::silu_mul,
+      .gelu_mul = n::gelu_mul,
+      .weighted_sum = n::weighted_sum,
+      .half_to_float = n::half_to_float,
+      .q8_0_to_float = n::q8_0_to_float,
+      .find_unpack = find_unpack_avx512,
+      .find_dot = find_dot_avx512,
+  };
   return kTable;
 }
 
