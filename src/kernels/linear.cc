@@ -62,7 +62,7 @@ void float_block(const Compute& compute, const PackedMatrix& w, int64_t first, i
                        input.tokens(), w.cols, y + first, y_stride);
   float* block = at_least(scratch.floats, rows * w.cols);
   for (int64_t r = 0; r < rows; ++r) {
-    if (sixteen.dot == compute.kernels->dot_f16 && sixteen.weights)
+    if (sixteen.dot == compute.kernels->dot_f16)
       compute.kernels->half_to_float(sixteen.weights + (first + r) * w.cols, w.cols,
                                      block + r * w.cols);
     else

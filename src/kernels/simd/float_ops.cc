@@ -361,6 +361,22 @@ void quantize_int8(const float* x, int64_t cols, int64_t step, int8_t* code, flo
     sum[begin / step] = hn::GetLane(hn::SumOfLanes(di, total));
   }
 }
+/// The float operations of a table.
+Kernels float_kernels() {
+  Kernels k{};
+  k.dot_f32 = dot_f32;
+  k.dot_f16 = dot_f16;
+  k.dot_bf16 = dot_bf16;
+  k.quantize_int8 = quantize_int8;
+  k.rms_norm = rms_norm;
+  k.exp_sum = exp_sum;
+  k.silu_mul = silu_mul;
+  k.gelu_mul = gelu_mul;
+  k.weighted_sum = weighted_sum;
+  k.half_to_float = half_to_float;
+  k.q8_0_to_float = q8_0_to_float;
+  return k;
+}
 #endif  // AVX2 or AVX3
 
 }  // namespace HWY_NAMESPACE
@@ -371,46 +387,26 @@ HWY_AFTER_NAMESPACE();
 namespace planeloom::simd {
 
 const Kernels& avx2_table() {
-  namespace n = N_AVX2;
-  static const Kernels kTable{
-      .isa = Isa::kAvx2,
-      .dot_f32 = n::dot_f32,
-      .dot_f16 = n::dot_f16,
-      .dot_bf16 = n::dot_bf16,
-      .dot_tile = dot_tile_avx2,
-      .quantize_int8 = n::quantize_int8,
-      .rms_norm = n::rms_norm,
-      .exp_sum = n::exp_sum,
-      .silu_mul = n::silu_mul,
-      .gelu_mul = n::gelu_mul,
-      .weighted_sum = n::weighted_sum,
-      .half_to_float = n::half_to_float,
-      .q8_0_to_float = n::q8_0_to_float,
-      .find_unpack = find_unpack_avx2,
-      .find_dot = [](const Codec&, int64_t) -> DotPacked { return nullptr; },
-  };
+  static const Kernels kTable = [] {
+    Kernels k = N_AVX2::float_kernels();
+    k.isa = Isa::kAvx2;
+    k.dot_tile = dot_tile_avx2;
+    k.find_unpack = find_unpack_avx2;
+    k.find_dot = [](const Codec&, int64_t) -> DotPacked { return nullptr; };
+    return k;
+  }();
   return kTable;
 }
 
 const Kernels& avx512_table() {
-  namespace n = N_AVX3;
-  static const Kernels kTable{
-      .isa = Isa::kAvx512,
-      .dot_f32 = n::dot_f32,
-      .dot_f16 = n::dot_f16,
-      .dot_bf16 = n::dot_bf16,
-      .dot_tile = dot_tile_avx512,
-      .quantize_int8 = n::quantize_int8,
-      .rms_norm = n::rms_norm,
-      .exp_sum = n::exp_sum,
-      .silu_mul = n::silu_mul,
-      .gelu_mul = n::gelu_mul,
-      .weighted_sum = n::weighted_sum,
-      .half_to_float = n::half_to_float,
-      .q8_0_to_float = n::q8_0_to_float,
-      .find_unpack = find_unpack_avx512,
-      .find_dot = find_dot_avx512,
-  };
+  static const Kernels kTable = [] {
+    Kernels k = N_AVX3::float_kernels();
+    k.isa = Isa::kAvx512;
+    k.dot_tile = dot_tile_avx512;
+    k.find_unpack = find_unpack_avx512;
+    k.find_dot = find_dot_avx512;
+    return k;
+  }();
   return kTable;
 }
 
