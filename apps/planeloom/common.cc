@@ -149,7 +149,7 @@ void print_error(std::string_view message) { note("planeloom: {}\n", one_line(me
 Status flush_output() {
   std::cout.flush();  // the parser prints its help there
   if (std::fflush(stdout) == 0 && !std::ferror(stdout) && std::cout) return {};
-  return fail("[output] standard output could not be written: is its disk full?");
+  return fail("[output] standard output could not be written: is it closed, or its disk full?");
 }
 
 void print_json(const nlohmann::ordered_json& object) {

@@ -45,7 +45,8 @@ Result<std::vector<int32_t>> prompt_tokens(const LoadedModel& loaded, const RunO
 int64_t context_for(const RunOptions& options, const Config& config, int64_t prompt) {
   if (options.text.context > 0) return options.text.context;
   const int64_t wanted = options.text.generate.max_tokens;
-  return wanted < 0 ? config.context : std::min(config.context, prompt + wanted);
+  if (wanted < 0 || wanted >= config.context) return config.context;
+  return std::min(config.context, prompt + wanted);
 }
 
 Status run(RunOptions& options) {

@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 #include <charconv>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <random>
 
@@ -26,7 +27,7 @@ void add_sampler_options(CLI::App* command, TextOptions& options) {
   number("--top-k", s.top_k, "Only the K likeliest; 0: off");
   number("--top-p", s.top_p, "Only the likeliest that reach P together; 1: off");
   number("--min-p", s.min_p, "Only those P times as likely as the likeliest; 0: off");
-  number("--temp", s.temperature, "Temperature; 0: always the likeliest");
+  number("--temp", s.temperature, "Temperature; 0 or less: always the likeliest");
   command->add_flag("--greedy", options.greedy, "The same as --temp 0")->group(group);
   command
       ->add_option_function<std::string>(
@@ -66,6 +67,7 @@ void add_text_options(CLI::App* command, TextOptions& options) {
   command
       ->add_option("-n,--tokens", options.generate.max_tokens,
                    "At most so many new tokens; -1: until the context is full")
+      ->check(CLI::Range(int64_t{-1}, std::numeric_limits<int64_t>::max()))
       ->capture_default_str()
       ->type_name("N");
   command

@@ -1,7 +1,11 @@
 #include "compress/workspace.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/file.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <cstring>
 
 #include "base/file.h"
@@ -71,17 +75,35 @@ std::string window_file(int64_t w) { return fmt::format("window-{:05}.bin", w); 
 Result<Workspace> Workspace::open(const std::filesystem::path& folder,
                                   const std::string& fingerprint) {
   std::error_code error;
-  const Workspace workspace(folder);
-  const auto known = read_file(workspace.path("fingerprint"), 4096);
-  if (!known && std::filesystem::exists(folder, error) &&
+  Workspace workspace(folder);
+  if (!std::filesystem::exists(workspace.path("fingerprint"), error) &&
+      std::filesystem::exists(folder, error) &&
       !(std::filesystem::is_directory(folder, error) && std::filesystem::is_empty(folder, error)))
     return fail("[quantize] {} is there and holds no unfinished run; move it away",
                 folder.string());
-  if (!known || *known != fingerprint) std::filesystem::remove_all(folder, error);
   std::filesystem::create_directories(folder, error);
   if (error) return fail("[quantize] cannot create {}: {}", folder.string(), error.message());
+  PL_CHECK(workspace.lock());
+  const auto known = read_file(workspace.path("fingerprint"), 4096);
+  if (!known || *known != fingerprint)  // what is in it, not the folder, which is locked
+    for (const auto& entry : std::filesystem::directory_iterator(folder, error))
+      std::filesystem::remove_all(entry.path(), error);
   PL_CHECK(write_file_atomically(workspace.path("fingerprint"), fingerprint));
-  return Result<Workspace>(workspace);
+  return workspace;
+}
+
+/// The folder itself is locked, as long as this run has it open. Where the file system has no
+/// locks, runs go without one.
+Status Workspace::lock() {
+  const int fd = ::open(folder_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return fail("[quantize] {}: {}", folder_.string(), std::strerror(errno));
+  lock_ = std::shared_ptr<const int>(new int(fd), [](const int* held) {
+    ::close(*held);
+    delete held;
+  });
+  if (flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+    return fail("[quantize] another process is at work on this output, in {}", folder_.string());
+  return {};
 }
 
 Status Workspace::save_layer(int64_t layer, const std::vector<Entry>& entries) const {

@@ -1,5 +1,6 @@
 #pragma once
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -16,7 +17,8 @@ namespace planeloom {
 /// fingerprint starts afresh.
 class Workspace final : public WindowStore {
  public:
-  /// Opens or creates the folder; clears it when it belongs to another run.
+  /// Opens or creates the folder; clears it when it belongs to another run. An error while another
+  /// run has it open.
   static Result<Workspace> open(const std::filesystem::path& folder,
                                 const std::string& fingerprint);
 
@@ -54,7 +56,10 @@ class Workspace final : public WindowStore {
 
  private:
   explicit Workspace(std::filesystem::path folder) : folder_(std::move(folder)) {}
+  Status lock();
+
   std::filesystem::path folder_;
+  std::shared_ptr<const int> lock_;  // the locked folder, open
 };
 
 }  // namespace planeloom

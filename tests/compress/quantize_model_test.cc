@@ -157,10 +157,21 @@ TEST(QuantizeModel, OtherOptionsOrDamageStartAfresh) {
   std::ofstream(folder.path / "w" / "layer-0000.bin", std::ios::binary) << damaged;
   EXPECT_FALSE(workspace->load_layer(0));
   ASSERT_TRUE(workspace->save_layer(0, entries));
-  ASSERT_TRUE(Workspace::open(folder.path / "w", "one"));
-  EXPECT_TRUE(workspace->load_layer(0));
-  ASSERT_TRUE(Workspace::open(folder.path / "w", "two"));
-  EXPECT_FALSE(workspace->load_layer(0));
+  const auto second = Workspace::open(folder.path / "w", "two");
+  ASSERT_FALSE(second);  // the first is still at work
+  EXPECT_NE(second.error().message.find("another process is at work"), std::string::npos);
+  {
+    const Workspace closed = std::move(*workspace);
+  }
+  auto again = Workspace::open(folder.path / "w", "one");
+  ASSERT_TRUE(again);
+  EXPECT_TRUE(again->load_layer(0));
+  {
+    const Workspace closed = std::move(*again);
+  }
+  const auto other = Workspace::open(folder.path / "w", "two");
+  ASSERT_TRUE(other);
+  EXPECT_FALSE(other->load_layer(0));
 }
 
 TEST(QuantizeModel, SwappedLayersAndFoldersHeal) {
