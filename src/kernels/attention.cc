@@ -5,18 +5,13 @@
 #include <cstring>
 
 #include "kernels/ref/ref.h"
+#include "kernels/scratch.h"
 
 namespace planeloom {
 namespace {
 
 constexpr int64_t kTokenTile = 8;  // tokens that share one conversion of keys and values
 constexpr int64_t kBlock = 256;    // positions of a block, from a multiple of it on
-
-template <class T>
-T* at_least(std::vector<T>& buffer, int64_t size) {
-  if (static_cast<int64_t>(buffer.size()) < size) buffer.resize(static_cast<size_t>(size));
-  return buffer.data();
-}
 
 /// Rows [begin, end) of one kv head as float: converted into `buffer`, or in place when stored as
 /// float.

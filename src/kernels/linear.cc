@@ -3,14 +3,10 @@
 #include <algorithm>
 #include <cstring>
 
+#include "kernels/scratch.h"
+
 namespace planeloom {
 namespace {
-
-template <class T>
-T* at_least(std::vector<T>& buffer, int64_t size) {
-  if (static_cast<int64_t>(buffer.size()) < size) buffer.resize(static_cast<size_t>(size));
-  return buffer.data();
-}
 
 /// Rows of weights read as they are stored that one worker takes at a time: few enough to share
 /// small matrices, enough that the activations of a panel, read again for each block, cost little.

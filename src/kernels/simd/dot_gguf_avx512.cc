@@ -59,6 +59,15 @@ struct RowQuads {
   __m512i code[2][4];
 };
 
+/// Sixteen dwords of nibbles from each of four rows: the low ones are half 0, the high ones half 1.
+PL_AVX512 void split_nibbles(__m512i (&row)[4], RowQuads& out) {
+  transpose_dwords(row);
+  for (int q = 0; q < 4; ++q) {
+    out.code[0][q] = low_nibbles(row[q]);
+    out.code[1][q] = high_nibbles(row[q]);
+  }
+}
+
 /// Coefficients of sixteen rows for the groups of 128 columns.
 struct Scales {
   __m512 scale[kSteps], offset[kSteps];  // as many as there are groups
@@ -66,11 +75,12 @@ struct Scales {
 
 // A Format has kBlock, kBytes (of a block), kGroup, kAffine;
 // step(half, lane): which step of 128 columns;
-// quads(rows, at, blocks): codes, `at` the offset of the chunk's first block, `part` the number of
-//   the chunk within it, `blocks` how many 32 columns of the chunk there are;
-// scales(rows, count, at, part, blocks): coefficients; rows from `count` on weigh zero.
+// quads(rows, at, part, blocks, out): codes of four rows, `at` the offset of the chunk's first
+//   block, `part` the number of the chunk within it, `blocks` how many 32 columns of the chunk
+//   there are;
+// scales(rows, count, at, part, blocks, out): coefficients; rows from `count` on weigh zero.
 
-/// Blocks of 32 columns: a half scale (a half offset), kCodes bytes in.
+/// Blocks of 32 columns: a half scale, a half offset when affine, and codes kCodesAt bytes in.
 template <int kBytesOf, int kCodesAt, bool kAffineOf>
 struct Block32 {
   static constexpr int kBlock = 32, kBytes = kBytesOf, kGroup = 32;
@@ -84,8 +94,8 @@ struct Block32 {
     }
   };
 
-  PL_AVX512 static __m512i codes_of(const uint8_t* block, const Places& p, int byte) {
-    block += kCodesAt + byte;
+  PL_AVX512 static __m512i codes_of(const uint8_t* block, const Places& p) {
+    block += kCodesAt;
     return gather16(block + p.at[0], block + p.at[1], block + p.at[2], block + p.at[3]);
   }
 
@@ -182,12 +192,8 @@ struct Nibbles : Block32<kBytesOf, kCodesAt, kAffineOf> {
                               RowQuads& out) {
     const typename Base::Places p(blocks);
     __m512i v[4];
-    for (int r = 0; r < 4; ++r) v[r] = Base::codes_of(rows[r] + at, p, 0);
-    transpose_dwords(v);
-    for (int q = 0; q < 4; ++q) {
-      out.code[0][q] = low_nibbles(v[q]);
-      out.code[1][q] = high_nibbles(v[q]);
-    }
+    for (int r = 0; r < 4; ++r) v[r] = Base::codes_of(rows[r] + at, p);
+    split_nibbles(v, out);
   }
 };
 using Q4_0 = Nibbles<18, 2, false>;
@@ -252,11 +258,7 @@ struct Q4_K {
                               RowQuads& out) {
     __m512i v[4];
     for (int r = 0; r < 4; ++r) v[r] = _mm512_loadu_si512(rows[r] + at + 16 + 64 * part);
-    transpose_dwords(v);
-    for (int q = 0; q < 4; ++q) {
-      out.code[0][q] = low_nibbles(v[q]);
-      out.code[1][q] = high_nibbles(v[q]);
-    }
+    split_nibbles(v, out);
   }
 
   /// Sixteen bytes: the halves d and dmin, then eight scales and eight minima of six bits.

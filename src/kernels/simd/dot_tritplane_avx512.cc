@@ -10,7 +10,7 @@
 namespace planeloom::simd {
 namespace {
 
-constexpr int64_t kAhead = 3072, kCoefAhead = 1024;  // bytes; docs/decisions/0006
+constexpr int64_t kAhead = 3072, kCoefAhead = 1024;  // bytes, as for bit-planes
 constexpr int64_t kStep = 32;                        // columns per activation scale
 constexpr int64_t kMostTokens = 4;                   // beyond, a tile is unpacked once for all
 constexpr int kFields = kTritColumns / 4;            // of a line
