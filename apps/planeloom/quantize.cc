@@ -131,6 +131,17 @@ void add_quantize(CLI::App& app) {
                    "128). A narrower one is taken where it does not divide a layer's width")
       ->check(CLI::IsMember({32, 64, 96, 128, 192, 256}));
   command
+      ->add_option("--coefficients", o->quantize.quant.coefficients,
+                   "How scales are stored: half (fp16, as published), byte (int8 and an exponent: "
+                   "fewer bits, faster), tied (ptqtp: one fp16 for both planes, ratio 3:2)")
+      ->transform(CLI::CheckedTransformer(
+          std::map<std::string, Coefficients>{{"half", Coefficients::kHalf},
+                                              {"byte", Coefficients::kByte},
+                                              {"tied", Coefficients::kTied}},
+          CLI::ignore_case))
+      ->type_name("FORM")
+      ->default_str("half");
+  command
       ->add_option("--calibration", o->quantize.calibration.source,
                    "Text file, or self: the model writes its own")
       ->capture_default_str();

@@ -17,6 +17,7 @@ inline float load_half(const uint8_t* p) { return half_to_float(load_u16(p)); }
 /// - kType, kBlock, kBytes, kGroup: the element type, columns and bytes of a block, columns per
 ///   scale;
 /// - kZero: w = scale * (code - kZero), or kAffine: w = scale * code + offset;
+/// - kTop: the largest code;
 /// - unpack(block, code, scale, offset): fills kBlock codes and kBlock / kGroup scales, and as many
 ///   offsets only when it is affine.
 inline constexpr int kAffine = -1;
@@ -29,7 +30,7 @@ class BlockCodec final : public Codec {
   int64_t col_multiple() const override { return Format::kBlock; }
   int64_t code_bytes(int64_t cols) const override { return cols / Format::kBlock * Format::kBytes; }
   CodeForm form() const override {
-    return {Format::kGroup, kIsAffine ? 0 : Format::kZero, kIsAffine, kStep};
+    return {Format::kGroup, kIsAffine ? 0 : Format::kZero, kIsAffine, kStep, Format::kTop};
   }
 
   void decode_row(const PackedMatrix& w, int64_t row, float* out) const override {

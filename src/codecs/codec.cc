@@ -50,14 +50,18 @@ Result<const Codec*> codec_by_name(std::string_view name) {
     if (name == dtype_info(type).name) return gguf_codec(type);
   std::string_view rest = name;
   if (const auto planes = take_number(rest, "bitplane k=")) {
-    if (const auto group = take_number(rest, " g="); group && rest.empty())
-      return bitplane_codec(*planes, *group);
-  } else if (const auto group = take_number(rest, "tritplane g="); group && rest.empty()) {
-    return tritplane_codec(*group);
+    if (const auto group = take_number(rest, " g=")) {
+      if (rest.empty()) return bitplane_codec(*planes, *group);
+      if (rest == " c=8") return bitplane_codec(*planes, *group, Coefficients::kByte);
+    }
+  } else if (const auto group = take_number(rest, "tritplane g=")) {
+    if (rest.empty()) return tritplane_codec(*group);
+    if (rest == " c=8") return tritplane_codec(*group, Coefficients::kByte);
+    if (rest == " r=3:2") return tritplane_codec(*group, Coefficients::kTied);
   }
   return fail(
-      "[codec] unknown format \"{}\"; wanted a GGUF type, \"bitplane k=K g=G\" or \"tritplane "
-      "g=G\"",
+      "[codec] unknown format \"{}\"; wanted a GGUF type, \"bitplane k=K g=G [c=8]\" or "
+      "\"tritplane g=G [c=8 | r=3:2]\"",
       name.substr(0, 64));
 }
 

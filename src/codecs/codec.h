@@ -34,6 +34,7 @@ struct CodeForm {
   int zero = 0;         // code - zero fits int8
   bool affine = false;  // offsets occur; group is then 16 or 32
   int step = 32;        // columns per scale of the int8 activations: 16 or 32 (docs/decisions/0004)
+  int top = 255;        // the largest code: kernels without VNNI add small products in 16 bits
 };
 
 /// Sixteen rows of some columns as integer codes. Buffers belong to the caller.
@@ -43,11 +44,19 @@ struct CodeTile {
   float* offset;  // (cols / group, 16 rows), written only when affine
 };
 
+/// How the plane formats store what scales their planes (codecs/planes.h).
+enum class Coefficients {
+  kHalf,  // fp16, one per plane (and a bias)
+  kByte,  // the same as int8, and the exponent of their common scale
+  kTied,  // trit-planes in the ratio 3 : 2, one fp16 for both
+};
+
 /// Which layout a codec's bytes have, for kernels that read them directly.
 struct CodecLayout {
   enum class Kind { kGguf, kBitplane, kTritplane } kind = Kind::kGguf;
   DType type = DType::kF32;   // kGguf
   int planes = 0, group = 0;  // the plane formats
+  Coefficients coefficients = Coefficients::kHalf;
 };
 
 /// One packed weight format: layout, exact bits, decode. Stateless; instances live for the whole

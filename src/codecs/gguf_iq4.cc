@@ -16,7 +16,7 @@ void look_up(const uint8_t* q, uint8_t* code) {  // 16 bytes: low nibbles first,
 
 struct IQ4_NL {
   static constexpr DType kType = DType::kIQ4_NL;
-  static constexpr int kBlock = 32, kGroup = 32, kBytes = 18, kZero = 127;
+  static constexpr int kBlock = 32, kGroup = 32, kBytes = 18, kZero = 127, kTop = 255;
   static void unpack(const uint8_t* b, uint8_t* code, float* scale,
                      float*) {  // d | 16 nibble pairs
     scale[0] = load_half(b);
@@ -26,7 +26,7 @@ struct IQ4_NL {
 
 struct IQ4_XS {
   static constexpr DType kType = DType::kIQ4_XS;
-  static constexpr int kBlock = 256, kGroup = 32, kBytes = 136, kZero = 127;
+  static constexpr int kBlock = 256, kGroup = 32, kBytes = 136, kZero = 127, kTop = 255;
   static void unpack(const uint8_t* b, uint8_t* code, float* scale, float*) {
     // d | 8 x 2 high scale bits | 8 x 4 low scale bits | 8 x 16 nibble pairs
     const float d = load_half(b);

@@ -30,7 +30,7 @@ void nibbles32(const uint8_t* q, uint8_t* code) {
 
 struct Q2_K : Block256 {
   static constexpr DType kType = DType::kQ2_K;
-  static constexpr int kGroup = 16, kBytes = 84, kZero = kAffine;
+  static constexpr int kGroup = 16, kBytes = 84, kZero = kAffine, kTop = 3;
   static void unpack(const uint8_t* b, uint8_t* code, float* scale, float* offset) {
     // 16 x (scale | min << 4) | 64 bytes of crumbs | d | dmin
     const float d = load_half(b + 80), dmin = load_half(b + 82);
@@ -44,7 +44,7 @@ struct Q2_K : Block256 {
 
 struct Q3_K : Block256 {
   static constexpr DType kType = DType::kQ3_K;
-  static constexpr int kGroup = 16, kBytes = 110, kZero = 4;
+  static constexpr int kGroup = 16, kBytes = 110, kZero = 4, kTop = 7;
   static void unpack(const uint8_t* b, uint8_t* code, float* scale, float*) {
     // 32 bytes of third bits | 64 bytes of crumbs | 12 bytes of six-bit scales | d
     const float d = load_half(b + 108);
@@ -75,7 +75,7 @@ void scales_and_minima(const uint8_t* p, float d, float dmin, float* scale, floa
 
 struct Q4_K : Block256 {
   static constexpr DType kType = DType::kQ4_K;
-  static constexpr int kGroup = 32, kBytes = 144, kZero = kAffine;
+  static constexpr int kGroup = 32, kBytes = 144, kZero = kAffine, kTop = 15;
   static void unpack(const uint8_t* b, uint8_t* code, float* scale, float* offset) {
     // d | dmin | 12 bytes of scales and minima | 128 bytes of nibbles
     scales_and_minima(b + 4, load_half(b), load_half(b + 2), scale, offset);
@@ -85,7 +85,7 @@ struct Q4_K : Block256 {
 
 struct Q5_K : Block256 {
   static constexpr DType kType = DType::kQ5_K;
-  static constexpr int kGroup = 32, kBytes = 176, kZero = kAffine;
+  static constexpr int kGroup = 32, kBytes = 176, kZero = kAffine, kTop = 31;
   static void unpack(const uint8_t* b, uint8_t* code, float* scale, float* offset) {
     // d | dmin | 12 bytes of scales and minima | 32 bytes of fifth bits | 128 bytes of nibbles
     scales_and_minima(b + 4, load_half(b), load_half(b + 2), scale, offset);
@@ -98,7 +98,7 @@ struct Q5_K : Block256 {
 
 struct Q6_K : Block256 {
   static constexpr DType kType = DType::kQ6_K;
-  static constexpr int kGroup = 16, kBytes = 210, kZero = 32;
+  static constexpr int kGroup = 16, kBytes = 210, kZero = 32, kTop = 63;
   static void unpack(const uint8_t* b, uint8_t* code, float* scale, float*) {
     // 2 x 64 bytes of nibbles | 2 x 32 bytes of crumbs | 16 signed scales | d
     const float d = load_half(b + 208);

@@ -23,7 +23,7 @@ void fifth_bits(const uint8_t* high, uint8_t* code) {
 
 struct Q4_0 : Block32 {
   static constexpr DType kType = DType::kQ4_0;
-  static constexpr int kBytes = 18, kZero = 8;
+  static constexpr int kBytes = 18, kZero = 8, kTop = 15;
   static void unpack(const uint8_t* b, uint8_t* code, float* scale,
                      float*) {  // d | 16 nibble pairs
     scale[0] = load_half(b);
@@ -33,7 +33,7 @@ struct Q4_0 : Block32 {
 
 struct Q4_1 : Block32 {
   static constexpr DType kType = DType::kQ4_1;
-  static constexpr int kBytes = 20, kZero = kAffine;
+  static constexpr int kBytes = 20, kZero = kAffine, kTop = 15;
   static void unpack(const uint8_t* b, uint8_t* code, float* scale,
                      float* offset) {  // d | m | nibbles
     scale[0] = load_half(b);
@@ -44,7 +44,7 @@ struct Q4_1 : Block32 {
 
 struct Q5_0 : Block32 {
   static constexpr DType kType = DType::kQ5_0;
-  static constexpr int kBytes = 22, kZero = 16;
+  static constexpr int kBytes = 22, kZero = 16, kTop = 31;
   static void unpack(const uint8_t* b, uint8_t* code, float* scale,
                      float*) {  // d | 4 high-bit bytes | nibbles
     scale[0] = load_half(b);
@@ -55,7 +55,7 @@ struct Q5_0 : Block32 {
 
 struct Q5_1 : Block32 {
   static constexpr DType kType = DType::kQ5_1;
-  static constexpr int kBytes = 24, kZero = kAffine;
+  static constexpr int kBytes = 24, kZero = kAffine, kTop = 31;
   static void unpack(const uint8_t* b, uint8_t* code, float* scale,
                      float* offset) {  // d | m | high bits | nibbles
     scale[0] = load_half(b);
@@ -67,7 +67,7 @@ struct Q5_1 : Block32 {
 
 struct Q8_0 : Block32 {
   static constexpr DType kType = DType::kQ8_0;
-  static constexpr int kBytes = 34, kZero = 128;
+  static constexpr int kBytes = 34, kZero = 128, kTop = 255;
   static void unpack(const uint8_t* b, uint8_t* code, float* scale,
                      float*) {  // d | 32 signed bytes
     scale[0] = load_half(b);

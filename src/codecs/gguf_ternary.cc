@@ -16,7 +16,7 @@ void trits(const uint8_t* q, int lane, int digits, uint8_t* code) {
 
 struct TQ1_0 {
   static constexpr DType kType = DType::kTQ1_0;
-  static constexpr int kBlock = 256, kGroup = 256, kBytes = 54, kZero = 1;
+  static constexpr int kBlock = 256, kGroup = 256, kBytes = 54, kZero = 1, kTop = 2;
   static void unpack(const uint8_t* b, uint8_t* code, float* scale, float*) {
     // 32 bytes of 5 digits (columns 0..159) | 16 of 5 (160..239) | 4 of 4 (240..255) | d
     scale[0] = load_half(b + 52);
@@ -28,7 +28,7 @@ struct TQ1_0 {
 
 struct TQ2_0 {
   static constexpr DType kType = DType::kTQ2_0;
-  static constexpr int kBlock = 256, kGroup = 256, kBytes = 66, kZero = 1;
+  static constexpr int kBlock = 256, kGroup = 256, kBytes = 66, kZero = 1, kTop = 3;
   static void unpack(const uint8_t* b, uint8_t* code, float* scale, float*) {
     // 2 x 32 bytes: two-bit field s of byte i is column 128 n + 32 s + i | d
     scale[0] = load_half(b + 64);

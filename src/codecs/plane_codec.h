@@ -1,6 +1,8 @@
 // What the two plane formats share: groups, coefficients, decoding through a pair of small tables,
 // and the checks and the packing of their encoders.
 #pragma once
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <bit>
 #include <cstring>
@@ -24,21 +26,31 @@ inline int group_index(int group) {
   return -1;
 }
 
+/// What a codec's name says after the group.
+inline std::string_view coefficients_suffix(Coefficients c) {
+  return c == Coefficients::kByte ? " c=8" : c == Coefficients::kTied ? " r=3:2" : "";
+}
+
 /// Which entries of the two tables a weight takes.
 struct PairIndex {
   uint8_t a = 0, b = 0;
 };
 
 /// A Layout says
-/// - planes, coefficients(): how many of each a group has;
+/// - form(): how coefficients are stored; coefficients(): numbers per row and group;
 /// - block_bytes(cols): the lines of sixteen rows;
 /// - index(block, row, col), set(block, row, col, code): reads and writes a weight's planes;
-/// - levels(coef): the tables of one row and group.
+/// - depth(): what |level| is at most, and how tables are rounded to levels;
+/// - levels(coef): the tables of fp16 coefficients (not when tied);
+/// - int_levels(raw): the integer tables of a row and group otherwise.
 template <class Layout>
 class PlaneCodec final : public Codec {
  public:
   PlaneCodec(Layout layout, CodecLayout description, std::string name)
-      : layout_(layout), description_(description), name_(std::move(name)) {}
+      : layout_(layout), description_(description), name_(std::move(name)) {
+    description_.coefficients = layout.form();
+    name_ += coefficients_suffix(layout.form());
+  }
 
   std::string_view name() const override { return name_; }
   CodecLayout layout() const override { return description_; }
@@ -46,42 +58,73 @@ class PlaneCodec final : public Codec {
   int row_block() const override { return kTileRows; }
   int64_t code_bytes(int64_t cols) const override { return layout_.block_bytes(cols) / kTileRows; }
   int64_t coef_bytes(int64_t cols) const override {
-    return cols / description_.group * layout_.coefficients() * 2;
+    return cols / description_.group * layout_.coefficients() * size();
   }
-  CodeForm form() const override { return {description_.group, 128, false, 32}; }
+  CodeForm form() const override {
+    const LevelDepth depth = layout_.depth();
+    return {description_.group, depth.zero, false, 32, std::min(2 * depth.zero, 255)};
+  }
 
   void decode_row(const PackedMatrix& w, int64_t row, float* out) const override {
     const uint8_t* lines = block(w, row);
     LevelPairs pairs;
+    IntLevels q{};
     for (int64_t c = 0; c < w.cols; ++c) {
-      if (c % description_.group == 0) pairs = levels(w, row, c / description_.group);
+      const int64_t g = c / description_.group;
       const PairIndex i = layout_.index(lines, row % kTileRows, c);
-      out[c] = pairs.a[i.a] + pairs.b[i.b];
+      if (has_float_levels()) {
+        if (c % description_.group == 0) pairs = levels(raw(w, row, g));
+        out[c] = pairs.a[i.a] + pairs.b[i.b];
+      } else {
+        if (c % description_.group == 0) q = int_levels(w, row, g);
+        out[c] = q.scale * static_cast<float>(saturate8(q.qa[i.a] + q.qb[i.b]));
+      }
     }
   }
 
   void unpack_tile(const PackedMatrix& w, int64_t first, int64_t col, int64_t cols,
                    CodeTile out) const override {
     const uint8_t* lines = block(w, first);
+    const int32_t zero = layout_.depth().zero;
     for (int64_t r = 0; r < kTileRows; ++r) {
-      Int8Levels q{};
+      IntLevels q{};
       for (int64_t c = 0; c < cols; ++c) {
         if (c % description_.group == 0) {
           const int64_t g = c / description_.group;
-          q = quantize_levels(levels(w, first + r, col / description_.group + g));
+          q = int_levels(w, first + r, col / description_.group + g);
           out.scale[g * kTileRows + r] = q.scale;
         }
         const PairIndex i = layout_.index(lines, r, col + c);
         out.code[c / 4 * kLineBytes + 4 * r + c % 4] =
-            static_cast<uint8_t>(saturate8(q.qa[i.a] + q.qb[i.b]) + 128);
+            static_cast<uint8_t>(saturate8(q.qa[i.a] + q.qb[i.b]) + zero);
       }
     }
   }
 
-  /// codes: (rows, cols); coef: (rows, groups, coefficients).
+  /// Checks an encoder's arguments: codes (rows, cols) below `levels`, as many coefficients as
+  /// encode wants.
+  Status check_encode(int64_t rows, int64_t cols, int levels, std::span<const uint8_t> codes,
+                      std::span<const std::byte> coef) const {
+    constexpr int64_t kLimit = int64_t{1} << 31;
+    if (rows <= 0 || cols <= 0 || rows >= kLimit || cols >= kLimit)
+      return fail("[encode {}] shape {} x {} out of range", name_, rows, cols);
+    if (cols % description_.group != 0)
+      return fail("[encode {}] {} columns, a multiple of {} wanted", name_, cols,
+                  description_.group);
+    if (codes.size() != static_cast<uint64_t>(rows * cols))
+      return fail("[encode {}] {} codes for {} x {} weights", name_, codes.size(), rows, cols);
+    if (const int64_t want = rows * (cols / description_.group) * layout_.coefficients() * size();
+        coef.size() != static_cast<uint64_t>(want))
+      return fail("[encode {}] {} bytes of coefficients, {} wanted", name_, coef.size(), want);
+    for (uint8_t code : codes)
+      if (code >= levels) return fail("[encode {}] code {}, below {} wanted", name_, code, levels);
+    return {};
+  }
+
+  /// codes: (rows, cols); coef: (rows, groups, coefficients) of `size()` bytes each.
   EncodedMatrix encode(int64_t rows, int64_t cols, std::span<const uint8_t> codes,
-                       std::span<const uint16_t> coef) const {
-    const int64_t groups = cols / description_.group, per = layout_.coefficients();
+                       std::span<const std::byte> coef) const {
+    const int64_t per_row = cols / description_.group * layout_.coefficients();
     const auto stored = static_cast<size_t>(stored_rows(*this, rows));
     EncodedMatrix out{this, rows, cols, {}, {}};
     out.codes.resize(stored * static_cast<size_t>(code_bytes(cols)));
@@ -93,58 +136,58 @@ class PlaneCodec final : public Codec {
       uint8_t* lines = bytes + r / kTileRows * layout_.block_bytes(cols);
       for (int64_t c = 0; c < cols; ++c)
         layout_.set(lines, r % kTileRows, c, codes[static_cast<size_t>(r * cols + c)]);
-      for (int64_t i = 0; i < groups * per; ++i)
-        std::memcpy(out.coef.data() + coef_at(r, i, groups * per),
-                    &coef[static_cast<size_t>(r * groups * per + i)], 2);
+      for (int64_t i = 0; i < per_row; ++i)
+        std::memcpy(out.coef.data() + coef_at(r, i, per_row),
+                    coef.data() + (r * per_row + i) * size(), static_cast<size_t>(size()));
     }
     return out;
   }
 
  private:
-  /// Byte of coefficient i of a row: (block, i, 16 rows) fp16.
-  static int64_t coef_at(int64_t row, int64_t i, int64_t per_row) {
-    return ((row / kTileRows * per_row + i) * kTileRows + row % kTileRows) * 2;
+  static constexpr int kMaxCoefficients = kMaxPlanes + 2;
+
+  bool bytes_form() const { return layout_.form() == Coefficients::kByte; }
+  bool has_float_levels() const { return layout_.form() == Coefficients::kHalf; }
+  int64_t size() const { return bytes_form() ? 1 : 2; }
+  /// Where coefficient i of a row is: (block, i, 16 rows).
+  int64_t coef_at(int64_t row, int64_t i, int64_t per_row) const {
+    return ((row / kTileRows * per_row + i) * kTileRows + row % kTileRows) * size();
   }
   const uint8_t* block(const PackedMatrix& w, int64_t row) const {
     return reinterpret_cast<const uint8_t*>(w.codes.data()) +
            row / kTileRows * layout_.block_bytes(w.cols);
   }
-  LevelPairs levels(const PackedMatrix& w, int64_t row, int64_t g) const {
+
+  /// The coefficients of a row and group as they are stored.
+  struct Raw {
+    uint8_t byte[kMaxCoefficients];
+    float half[kMaxCoefficients];  // what is not finite is 0
+  };
+  Raw raw(const PackedMatrix& w, int64_t row, int64_t g) const {
     const int64_t per = layout_.coefficients(), per_row = w.cols / description_.group * per;
-    float coef[kMaxCoefficients];
+    Raw out{};
     for (int64_t i = 0; i < per; ++i) {
+      const std::byte* at = w.coef.data() + coef_at(row, g * per + i, per_row);
+      if (bytes_form()) {
+        out.byte[i] = static_cast<uint8_t>(*at);
+        continue;
+      }
       uint16_t h;
-      std::memcpy(&h, w.coef.data() + coef_at(row, g * per + i, per_row), 2);
-      coef[i] = (h & 0x7c00) == 0x7c00 ? 0.0f : half_to_float(h);
+      std::memcpy(&h, at, 2);
+      out.half[i] = (h & 0x7c00) == 0x7c00 ? 0.0f : half_to_float(h);
     }
-    return layout_.levels(coef);
+    return out;
+  }
+  LevelPairs levels(const Raw& raw) const { return layout_.levels(raw.half); }
+  IntLevels int_levels(const PackedMatrix& w, int64_t row, int64_t g) const {
+    const Raw stored = raw(w, row, g);
+    return has_float_levels() ? quantize_levels(levels(stored), layout_.depth())
+                              : layout_.int_levels(stored.byte, stored.half);
   }
 
-  static constexpr int kMaxCoefficients = 5;
   Layout layout_;
   CodecLayout description_;
   std::string name_;
 };
-
-/// Checks an encoder's arguments: codes (rows, cols) below `levels`, coef (rows, cols / group,
-/// per_group).
-inline Status check_encode(const Codec& codec, int64_t rows, int64_t cols, int group, int per_group,
-                           int levels, std::span<const uint8_t> codes,
-                           std::span<const uint16_t> coef) {
-  constexpr int64_t kLimit = int64_t{1} << 31;
-  if (rows <= 0 || cols <= 0 || rows >= kLimit || cols >= kLimit)
-    return fail("[encode {}] shape {} x {} out of range", codec.name(), rows, cols);
-  if (cols % group != 0)
-    return fail("[encode {}] {} columns, a multiple of {} wanted", codec.name(), cols, group);
-  if (codes.size() != static_cast<uint64_t>(rows * cols))
-    return fail("[encode {}] {} codes for {} x {} weights", codec.name(), codes.size(), rows, cols);
-  if (const int64_t want = rows * (cols / group) * per_group;
-      coef.size() != static_cast<uint64_t>(want))
-    return fail("[encode {}] {} coefficients, {} wanted", codec.name(), coef.size(), want);
-  for (uint8_t code : codes)
-    if (code >= levels)
-      return fail("[encode {}] code {}, below {} wanted", codec.name(), code, levels);
-  return {};
-}
 
 }  // namespace planeloom::planes_detail

@@ -61,10 +61,11 @@ Result<std::string> fingerprint(const Model& model, const QuantizeOptions& o) {
     hash.update(t.data);
   }
   std::string text = fmt::format(
-      "planeloom quantize 3\nmodel {}\n{} bits {} group {} rounds {} damping {} ridge {} cap {} "
-      "rows {}\n",
-      hash.hex(), o.quant.method, o.quant.bits, o.quant.group, o.quant.rounds, o.quant.damping,
-      o.quant.ridge, o.quant.cap_ridge, o.quant.per_row_best);
+      "planeloom quantize 4\nmodel {}\n{} bits {} group {} coefficients {} rounds {} damping {} "
+      "ridge {} cap {} rows {}\n",
+      hash.hex(), o.quant.method, o.quant.bits, o.quant.group,
+      static_cast<int>(o.quant.coefficients), o.quant.rounds, o.quant.damping, o.quant.ridge,
+      o.quant.cap_ridge, o.quant.per_row_best);
   if (!needs_hessian(o.quant.method)) return text;
   const CalibrationOptions& c = o.calibration;
   std::string source = c.source;

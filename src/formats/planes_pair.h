@@ -23,7 +23,7 @@ inline std::string shape_key(std::string_view name) {
 }
 
 /// The order of bytes that this program writes, and the only one that it reads.
-inline constexpr int64_t kPlanesLayout = 2;
+inline constexpr int64_t kPlanesLayout = 3;
 inline constexpr std::string_view kLayoutKey = "planeloom.layout";
 
 /// Announces a pair before the file is created: sets the metadata and appends the specs (one when

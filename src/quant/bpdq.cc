@@ -12,8 +12,8 @@
 #include <limits>
 
 #include "codecs/planes.h"
+#include "quant/coefficients.h"
 #include "quant/methods.h"
-#include "tensor/half.h"
 
 namespace planeloom {
 namespace {
@@ -29,7 +29,7 @@ constexpr int kMaxCoef = kMaxPlanes + 1;
 /// Codes and coefficients of 16 rows of one group.
 struct Choice {
   std::vector<Lanes> code;  // (group): bit p is plane p
-  Lanes coef[kMaxCoef];     // planes first, then the bias; already rounded to fp16
+  Lanes coef[kMaxCoef];     // planes first, then the bias; already rounded as the file stores them
 };
 
 /// The group that is being worked on, 16 rows of it.
@@ -81,7 +81,8 @@ class Bpdq {
         blocks_(static_cast<size_t>(c.blocks())),
         weights_(static_cast<size_t>(c.blocks() * c.input.cols)),
         codes_(static_cast<size_t>(c.input.rows * c.input.cols)),
-        coef_(static_cast<size_t>(c.input.rows * c.groups() * (planes_ + 1))) {
+        form_(CoefficientForm::bitplanes(c.options.coefficients, planes_)),
+        coef_(static_cast<size_t>(c.input.rows * c.groups() * form_.bytes())) {
     for (Scratch& s : scratch_) {  // any worker may take part in any region
       s.work.resize(static_cast<size_t>(group_));
       s.plane.resize(static_cast<size_t>(group_));
@@ -96,8 +97,8 @@ class Bpdq {
     });
     for (int64_t first = 0; first < c_.input.cols; first += group_) quantize_group(first);
     QuantResult result;
-    PL_TRY(result.matrix,
-           encode_bitplane(planes_, group_, c_.input.rows, c_.input.cols, codes_, coef_));
+    PL_TRY(result.matrix, encode_bitplane(planes_, static_cast<int>(group_), form_.stored(),
+                                          c_.input.rows, c_.input.cols, codes_, coef_));
     result.report.rounds = rounds_;
     result.report.mean_rounds = rounds_;
     return result;
@@ -216,7 +217,7 @@ class Bpdq {
   }
 
   /// The coefficients that minimise ||Y - X c R_GG||^2 + ridge ||c||^2 for the codes at hand,
-  /// rounded to fp16. Leaves X R_GG in s.z. False when no coefficient changed.
+  /// rounded as the file stores them. Leaves X R_GG in s.z. False when no coefficient changed.
   bool refit(GroupBlock& block, int64_t first, Scratch& s) const {
     const int n = planes_ + 1;
     std::fill(s.z.begin(), s.z.end(), Lanes{});
@@ -258,8 +259,9 @@ class Bpdq {
       if (attempt == 3) return false;
     }
     bool changed = false;
+    form_.round(b, nullptr);
     for (int p = 0; p < n; ++p) {
-      const float rounded = half_to_float(round_to_half(b[p]));
+      const auto rounded = static_cast<float>(b[p]);
       changed |= rounded != coef[p].v[l];
       coef[p].v[l] = rounded;
     }
@@ -273,10 +275,12 @@ class Bpdq {
     const int32_t* order = c_.hessian->order.data() + first;
     const int64_t original_group = order[0] / group_, row0 = b * kLanes;
     const int count = static_cast<int>(std::min<int64_t>(kLanes, c_.input.rows - row0));
-    for (int l = 0; l < count; ++l)
-      for (int p = 0; p <= planes_; ++p)
-        coef_[static_cast<size_t>(((row0 + l) * c_.groups() + original_group) * (planes_ + 1) +
-                                  p)] = float_to_half(best.coef[p].v[l]);
+    for (int l = 0; l < count; ++l) {
+      double c[kMaxCoef];
+      for (int p = 0; p <= planes_; ++p) c[p] = static_cast<double>(best.coef[p].v[l]);
+      form_.round(
+          c, coef_.data() + ((row0 + l) * c_.groups() + original_group) * int64_t{form_.bytes()});
+    }
     for (int64_t t = 0; t < group_; ++t) {
       Lanes& error = column(b, first + t);
       for (int l = 0; l < kLanes; ++l) {
@@ -301,7 +305,8 @@ class Bpdq {
   std::vector<GroupBlock> blocks_;
   std::vector<Lanes> weights_;  // (blocks, cols)
   std::vector<uint8_t> codes_;  // (rows, cols)
-  std::vector<uint16_t> coef_;  // (rows, groups, planes + 1)
+  const CoefficientForm form_;
+  std::vector<std::byte> coef_;  // (rows, groups, bytes of form_)
 };
 
 }  // namespace

@@ -2,9 +2,10 @@
 
 #include <cmath>
 
+#include "codecs/level_pairs.h"
 #include "codecs/planes.h"
+#include "quant/coefficients.h"
 #include "quant/methods.h"
-#include "tensor/half.h"
 
 namespace planeloom {
 namespace {
@@ -86,16 +87,64 @@ TritFit fit_trits(const LaneKernels& kernels, const Lanes* w, int64_t n, int max
   return fit;
 }
 
+TritFit fit_tied(const LaneKernels& kernels, const Lanes* w, int64_t n, int max_rounds) {
+  // Where the alternation ends depends on where it begins; the best scale of Gaussian weights is
+  // about 0.46 of their root mean square.
+  constexpr double kStarts[] = {0.38, 0.42, 0.46, 0.50, 0.54};
+  constexpr double p = kTiedRatio[0], q = kTiedRatio[1];
+  TritFit fit{};
+  double tolerance[kLanes], best[kLanes] = {};  // best: what a scale takes off the error
+  set_tolerance(kernels, w, n, tolerance);
+  for (const double start : kStarts) {
+    Lanes alpha[2] = {};
+    double scale[kLanes];
+    for (int l = 0; l < kLanes; ++l) scale[l] = start * tolerance[l] / kRelativeStep;
+    bool moving[kLanes], any = true;
+    std::fill_n(moving, kLanes, true);
+    for (int round = 1; round <= max_rounds && any; ++round) {
+      for (int l = 0; l < kLanes; ++l) {
+        alpha[0].v[l] = static_cast<float>(p * scale[l]);
+        alpha[1].v[l] = static_cast<float>(q * scale[l]);
+      }
+      TritSums sums;
+      kernels.trit_search(n, w, alpha, &sums, nullptr);
+      any = false;
+      for (int l = 0; l < kLanes; ++l) {
+        const double product = p * sums.b1.v[l] + q * sums.b2.v[l],
+                     square =
+                         p * p * sums.s11.v[l] + q * q * sums.s22.v[l] + 2 * p * q * sums.s12.v[l];
+        const double next = square > 0 ? product / square : 0, gain = product * next;
+        if (gain > best[l]) {
+          best[l] = gain;
+          fit.alpha[0].v[l] = static_cast<float>(p * next);
+          fit.alpha[1].v[l] = static_cast<float>(q * next);
+        }
+        moving[l] = std::abs(next - scale[l]) > tolerance[l];
+        any |= moving[l];
+        scale[l] = next;
+        fit.rounds[l] = std::max(fit.rounds[l], round);
+      }
+    }
+    for (int l = 0; l < kLanes; ++l) fit.converged[l] = !moving[l];
+  }
+  return fit;
+}
+
 namespace {
 
-/// Larger scale first, both positive (the nine levels do not change), rounded to fp16.
-void round_scales(TritFit& fit, int l, uint16_t* coef) {
-  double a = std::abs(static_cast<double>(fit.alpha[0].v[l])),
-         b = std::abs(static_cast<double>(fit.alpha[1].v[l]));
-  if (a < b) std::swap(a, b);
-  coef[0] = round_to_half(a);
-  coef[1] = round_to_half(b);
-  for (int p = 0; p < 2; ++p) fit.alpha[p].v[l] = half_to_float(coef[p]);
+/// Larger scale first, both positive (the nine levels do not change), rounded as they are stored.
+void round_scales(TritFit& fit, int l, const CoefficientForm& form, std::byte* to) {
+  double a[2] = {std::abs(static_cast<double>(fit.alpha[0].v[l])),
+                 std::abs(static_cast<double>(fit.alpha[1].v[l]))};
+  if (a[0] < a[1]) std::swap(a[0], a[1]);
+  if (form.stored() == Coefficients::kTied) {
+    double scale = a[0] / kTiedRatio[0];
+    form.round(&scale, to);
+    for (int p = 0; p < 2; ++p) a[p] = kTiedRatio[p] * scale;
+  } else {
+    form.round(a, to);
+  }
+  for (int p = 0; p < 2; ++p) fit.alpha[p].v[l] = static_cast<float>(a[p]);
 }
 
 struct Outcome {
@@ -104,8 +153,9 @@ struct Outcome {
 };
 
 struct Output {
-  std::vector<uint8_t> codes;  // (rows, cols)
-  std::vector<uint16_t> coef;  // (rows, groups, 2)
+  CoefficientForm form;
+  std::vector<uint8_t> codes;   // (rows, cols)
+  std::vector<std::byte> coef;  // (rows, groups, bytes of form)
 };
 
 /// One group of 16 rows: fit, round the scales, and search once more against the scales that will
@@ -115,11 +165,13 @@ void quantize_block(const MethodContext& c, int64_t block, int64_t g, Output& ou
   const int64_t group = c.options.group, first = block * kLanes;
   Lanes w[256], code[256];
   for (int64_t t = 0; t < group; ++t) w[t] = load_column(c.input, block, g * group + t);
-  TritFit fit =
-      fit_trits(c.kernels, w, group, c.options.rounds > 0 ? c.options.rounds : kDefaultRounds);
+  const int rounds = c.options.rounds > 0 ? c.options.rounds : kDefaultRounds;
+  TritFit fit = out.form.stored() == Coefficients::kTied ? fit_tied(c.kernels, w, group, rounds)
+                                                         : fit_trits(c.kernels, w, group, rounds);
   const int count = static_cast<int>(std::min<int64_t>(kLanes, c.input.rows - first));
   for (int l = 0; l < count; ++l) {
-    round_scales(fit, l, out.coef.data() + ((first + l) * c.groups() + g) * 2);
+    round_scales(fit, l, out.form,
+                 out.coef.data() + ((first + l) * c.groups() + g) * int64_t{out.form.bytes()});
     outcome.rounds = std::max(outcome.rounds, fit.rounds[l]);
     outcome.sum += fit.rounds[l];
     outcome.unfinished += !fit.converged[l];
@@ -134,9 +186,9 @@ void quantize_block(const MethodContext& c, int64_t block, int64_t g, Output& ou
 }  // namespace
 
 Result<QuantResult> quantize_ptqtp(const MethodContext& c) {
-  Output out;
+  Output out{CoefficientForm::tritplanes(c.options.coefficients), {}, {}};
   out.codes.resize(static_cast<size_t>(c.input.rows * c.input.cols));
-  out.coef.resize(static_cast<size_t>(c.input.rows * c.groups() * 2));
+  out.coef.resize(static_cast<size_t>(c.input.rows * c.groups() * out.form.bytes()));
   std::vector<Outcome> outcomes(static_cast<size_t>(c.blocks()));
   c.pool.parallel_for(c.blocks(), 1, [&](int64_t begin, int64_t end, int) {
     for (int64_t b = begin; b < end; ++b)
@@ -144,8 +196,8 @@ Result<QuantResult> quantize_ptqtp(const MethodContext& c) {
         quantize_block(c, b, g, out, outcomes[static_cast<size_t>(b)]);
   });
   QuantResult result;
-  PL_TRY(result.matrix,
-         encode_tritplane(c.options.group, c.input.rows, c.input.cols, out.codes, out.coef));
+  PL_TRY(result.matrix, encode_tritplane(c.options.group, out.form.stored(), c.input.rows,
+                                         c.input.cols, out.codes, out.coef));
   int64_t sum = 0;
   for (const Outcome& o : outcomes) {
     result.report.rounds = std::max(result.report.rounds, o.rounds);

@@ -28,4 +28,9 @@ struct TritFit {
 TritFit fit_trits(const lanes::LaneKernels& kernels, const lanes::Lanes* w, int64_t n,
                   int max_rounds);
 
+/// The same with one scale in the ratio 3 : 2, not the paper's: the alternation from several
+/// starts, the best per row.
+TritFit fit_tied(const lanes::LaneKernels& kernels, const lanes::Lanes* w, int64_t n,
+                 int max_rounds);
+
 }  // namespace planeloom

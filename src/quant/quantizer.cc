@@ -18,6 +18,8 @@ Status check_options(const QuantOptions& o) {
     return fail("[quantize] method '{}'; rtn, bpdq or ptqtp wanted", o.method);
   if (o.method != "ptqtp" && (o.bits < 1 || o.bits > kMaxPlanes))
     return fail("[quantize] {} bits; 1 to {} wanted", o.bits, kMaxPlanes);
+  if (o.coefficients == Coefficients::kTied && o.method != "ptqtp")
+    return fail("[quantize] tied coefficients with {}; only ptqtp has two planes to tie", o.method);
   if (!plane_group_known(o.group))
     return fail("[quantize] group {}; 32, 64, 96, 128, 192 or 256 wanted", o.group);
   if (o.rounds < 0 || o.rounds > kMaxRounds)

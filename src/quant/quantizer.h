@@ -20,7 +20,9 @@ struct QuantOptions {
   std::string method = "bpdq";  // "rtn", "bpdq", "ptqtp"
   int bits = 2;                 // bit-planes, 1 ... 4; ptqtp has two trit-planes and ignores it
   int group = 64;               // columns that share coefficients: 32, 64, 96, 128, 192 or 256
-  int rounds = 0;               // most rounds of bpdq or ptqtp; 0: the method's own (10, 50)
+  Coefficients coefficients =
+      Coefficients::kHalf;  // as published; kByte saves bits; kTied is for ptqtp only
+  int rounds = 0;           // most rounds of bpdq or ptqtp; 0: the method's own (10, 50)
   double damping =
       0.05;  // share of the mean diagonal added to `hessian` (a prepared one has its own)
   double ridge = 1e-4;  // bpdq: the refit's ridge, absolute as published

@@ -55,8 +55,8 @@ float expected_tritplane(const Sample& s, int group, int64_t cols, int64_t row, 
 }
 
 /// The integer form is off by at most one of its steps (half a step for each of the two tables it
-/// sums, one where it saturates), and a step is at most a 64th of the group's largest weight bound.
-void check_unpacked(const EncodedMatrix& m) {
+/// sums, one where it saturates), and a step is at most a 32nd of the group's largest weight.
+void check_unpacked(const EncodedMatrix& m, float top) {
   const int64_t group = m.codec->form().group;
   const int64_t col = group * *rc::gen::inRange<int64_t>(0, m.cols / group), cols = m.cols - col;
   std::vector<float> decoded(static_cast<size_t>(m.cols));
@@ -68,7 +68,7 @@ void check_unpacked(const EncodedMatrix& m) {
       for (int64_t c = 0; c < cols; ++c) {
         const float want = real ? decoded[static_cast<size_t>(col + c)] : 0.0f;
         RC_ASSERT(std::abs(u.weight(r, c) - want) <= u.scale_at(r, c) * 1.001f);
-        RC_ASSERT(u.scale_at(r, c) <= (real ? 12.0f : 1e-30f) / 64);  // |coefficients| <= 2
+        RC_ASSERT(u.scale_at(r, c) <= (real ? top : 1e-30f) / 32);
       }
     }
   }
@@ -87,7 +87,7 @@ RC_GTEST_PROP(Bitplane, RoundTrip, ()) {
     for (int64_t c = 0; c < cols; ++c)
       RC_ASSERT(w[c] == expected_bitplane(s, planes, group, cols, r, c));
   }
-  check_unpacked(*m);
+  check_unpacked(*m, planes > 2 ? 5.0f : 6.0f);  // |coefficients| <= 2; eight bits from three on
 }
 
 RC_GTEST_PROP(Tritplane, RoundTrip, ()) {
@@ -102,7 +102,90 @@ RC_GTEST_PROP(Tritplane, RoundTrip, ()) {
     m->codec->decode_row(m->view(), r, w.data());
     for (int64_t c = 0; c < cols; ++c) RC_ASSERT(w[c] == expected_tritplane(s, group, cols, r, c));
   }
-  check_unpacked(*m);
+  check_unpacked(*m, 4.0f);
+}
+
+/// Byte coefficients and tied planes are integers as they are: the integer form is the weight.
+void check_exact(const EncodedMatrix& m, const std::vector<float>& want) {
+  std::vector<float> w(static_cast<size_t>(m.cols));
+  for (int64_t first = 0; first < m.rows; first += kTileRows) {
+    const test::Unpacked u = test::unpack(m.view(), first, 0, m.cols);
+    for (int64_t r = 0; r < kTileRows && first + r < m.rows; ++r) {
+      m.codec->decode_row(m.view(), first + r, w.data());
+      for (int64_t c = 0; c < m.cols; ++c) {
+        RC_ASSERT(w[static_cast<size_t>(c)] == want[static_cast<size_t>((first + r) * m.cols + c)]);
+        RC_ASSERT(u.weight(r, c) == w[static_cast<size_t>(c)]);
+      }
+    }
+  }
+}
+
+/// Random bytes, those of the exponents between 92 and 142.
+std::vector<uint8_t> random_bytes(int64_t groups, int per_group, Rng& rng) {
+  std::vector<uint8_t> coef;
+  for (int64_t i = 0; i < groups * per_group; ++i) {
+    const bool exponent = i % per_group == per_group - 1;
+    coef.push_back(static_cast<uint8_t>(exponent ? 92 + rng.below(51) : rng.below(256)));
+  }
+  return coef;
+}
+
+int clamped(int v, int low, int high) { return std::min(std::max(v, low), high); }
+
+RC_GTEST_PROP(Bitplane, ByteCoefficientsAreExact, ()) {
+  const int planes = *rc::gen::inRange(1, 5), group = kAllGroups[*rc::gen::inRange(0, 6)];
+  const int64_t rows = *rc::gen::inRange(1, 40), cols = group * *rc::gen::inRange(1, 6);
+  Rng rng(*rc::gen::arbitrary<uint32_t>());
+  std::vector<uint8_t> codes(static_cast<size_t>(rows * cols));
+  for (uint8_t& c : codes) c = static_cast<uint8_t>(rng.below(uint64_t{1} << planes));
+  const auto coef = random_bytes(rows * (cols / group), planes + 2, rng);
+  std::vector<float> want;
+  for (int64_t i = 0; i < rows * cols; ++i) {
+    const uint8_t* q = coef.data() + i / group * (planes + 2);
+    const auto part = [&](int p) {
+      return p < planes && (codes[static_cast<size_t>(i)] >> p & 1) ? int{static_cast<int8_t>(q[p])}
+                                                                    : 0;
+    };
+    const auto cut = [](int v) { return clamped(v, -128, 127); };
+    const int most = planes > 2 ? 128 : 64,
+              low = clamped(cut(cut(int{static_cast<int8_t>(q[planes])} + part(0)) + part(1)),
+                            -most, most);
+    want.push_back(
+        std::ldexp(static_cast<float>(cut(low + cut(part(2) + part(3)))), q[planes + 1] - 127));
+  }
+  const auto m = encode_bitplane(planes, group, Coefficients::kByte, rows, cols, codes,
+                                 std::as_bytes(std::span(coef)));
+  RC_ASSERT(m.has_value());
+  RC_ASSERT(m->codec->name() == fmt::format("bitplane k={} g={} c=8", planes, group));
+  check_exact(*m, want);
+}
+
+RC_GTEST_PROP(Tritplane, ByteCoefficientsAndTiedPlanesAreExact, ()) {
+  const int group = kAllGroups[*rc::gen::inRange(0, 6)];
+  const int64_t rows = *rc::gen::inRange(1, 40), cols = group * *rc::gen::inRange(1, 6);
+  const Sample s = random_sample(rows, cols, group, 1, 9);
+  Rng rng(*rc::gen::arbitrary<uint32_t>());
+  const auto coef = random_bytes(rows * (cols / group), 3, rng);
+  std::vector<float> bytes, tied;
+  for (int64_t i = 0; i < rows * cols; ++i) {
+    const int code = s.codes[static_cast<size_t>(i)], t1 = code % 3 - 1, t2 = code / 3 - 1;
+    const uint8_t* q = coef.data() + i / group * 3;
+    const int a1 = clamped(static_cast<int8_t>(q[0]), -64, 64), rest = 64 - std::abs(a1),
+              a2 = clamped(static_cast<int8_t>(q[1]), -rest, rest);
+    bytes.push_back(std::ldexp(static_cast<float>(a1 * t1 + a2 * t2), q[2] - 127));
+    tied.push_back(half_to_float(s.coef[static_cast<size_t>(i / group)]) *
+                   static_cast<float>(3 * t1 + 2 * t2));
+  }
+  const auto free = encode_tritplane(group, Coefficients::kByte, rows, cols, s.codes,
+                                     std::as_bytes(std::span(coef)));
+  RC_ASSERT(free.has_value());
+  RC_ASSERT(free->codec->name() == fmt::format("tritplane g={} c=8", group));
+  check_exact(*free, bytes);
+  const auto one = encode_tritplane(group, Coefficients::kTied, rows, cols, s.codes,
+                                    std::as_bytes(std::span(s.coef)));
+  RC_ASSERT(one.has_value());
+  RC_ASSERT(one->codec->name() == fmt::format("tritplane g={} r=3:2", group));
+  check_exact(*one, tied);
 }
 
 // The layout is a contract with the kernels and with files on disk: spelled out once by hand.
@@ -140,19 +223,19 @@ TEST(Bitplane, OddPlanesTakeLinesOfBits) {
 
 TEST(Tritplane, LayoutOnDisk) {
   std::vector<uint8_t> codes(32, 4);  // both trits zero
-  codes[8 + 2] = 2 + 3 * 0;           // column 10: t1 = 1, t2 = -1; field 2 of byte 2
-  codes[21] = 0 + 3 * 2;              // column 21: t1 = -1, t2 = 1; field 0 of byte 1, line 2
+  codes[8 + 7] = 2 + 3 * 0;           // column 15: t1 = 1, t2 = -1; line 1, digit 3 of word 1
+  codes[18] = 0 + 3 * 2;              // column 18: t1 = -1, t2 = 1; line 0, digit 4 of word 1
+  codes[21] = 8;                      // column 21: both 1; line 2, digit 1 of word 0
   const auto m = encode_tritplane(32, 1, 32, codes, std::vector<uint16_t>(2, 0));
   ASSERT_TRUE(m);
   ASSERT_EQ(m->codes.size(), 2u * 2 * 64);
-  const auto fraction = [](int n) { return static_cast<uint8_t>((n * 256 + 242) / 243); };
-  const uint8_t zeros = fraction(81 + 27 + 9 + 3 + 1);
-  std::vector<uint8_t> want(m->codes.size(), zeros);
-  want[2] = fraction(81 + 27 + 2 * 9 + 3 + 1);
-  want[64 + 2] = fraction(81 + 27 + 0 * 9 + 3 + 1);
-  want[128 + 1] = fraction(0 * 81 + 27 + 9 + 3 + 1);
-  want[192 + 1] = fraction(2 * 81 + 27 + 9 + 3 + 1);
-  EXPECT_EQ(std::memcmp(m->codes.data(), want.data(), want.size()), 0);
+  const int zeros = 4 * (6561 + 729 + 81 + 9 + 1);
+  const auto fraction = [](int n) { return static_cast<uint16_t>((n * 65536LL + 59048) / 59049); };
+  std::vector<uint16_t> want(m->codes.size() / 2, fraction(zeros));
+  want[32 + 1] = fraction(zeros + (2 - 4) * 9);
+  want[1] = fraction(zeros + (6 - 4) * 1);
+  want[64] = fraction(zeros + (8 - 4) * 729);
+  EXPECT_EQ(std::memcmp(m->codes.data(), want.data(), m->codes.size()), 0);
 }
 
 // bits_per_weight is the formula of the format, and the formula is what lies in memory.
@@ -182,6 +265,19 @@ TEST(Planes, BitsPerWeightAreBytes) {
       EXPECT_DOUBLE_EQ(bits, (3.2 * lines + 32.0 / group) * padding);
       EXPECT_DOUBLE_EQ(bits, bits_per_weight(*m->codec, rows, cols));
       EXPECT_EQ(m->codec->name(), fmt::format("tritplane g={}", group));
+      for (const auto& [name, per_group] :
+           {std::pair{"tritplane g={} c=8", 24.0}, std::pair{"tritplane g={} r=3:2", 16.0}}) {
+        const auto codec = codec_by_name(fmt::format(fmt::runtime(name), group));
+        ASSERT_TRUE(codec);
+        EXPECT_DOUBLE_EQ(bits_per_weight(**codec, rows, cols),
+                         (3.2 * lines + per_group / group) * padding);
+      }
+      for (int planes = 1; planes <= 4; ++planes) {
+        const auto codec = codec_by_name(fmt::format("bitplane k={} g={} c=8", planes, group));
+        ASSERT_TRUE(codec);
+        EXPECT_DOUBLE_EQ(bits_per_weight(**codec, rows, cols),
+                         (planes + 8.0 * (planes + 2) / group) * padding);
+      }
     }
 }
 
@@ -190,7 +286,11 @@ TEST(Planes, BitsPerWeightAreBytes) {
 RC_GTEST_PROP(Planes, HostileBytesDecode, ()) {
   const int group = kAllGroups[*rc::gen::inRange(0, 6)];
   const int planes = *rc::gen::inRange(0, 5);
-  const auto codec = planes == 0 ? tritplane_codec(group) : bitplane_codec(planes, group);
+  const auto stored =
+      *rc::gen::element(Coefficients::kHalf, Coefficients::kByte, Coefficients::kTied);
+  RC_PRE(planes == 0 || stored != Coefficients::kTied);
+  const auto codec =
+      planes == 0 ? tritplane_codec(group, stored) : bitplane_codec(planes, group, stored);
   RC_ASSERT(codec.has_value());
   const int64_t rows = 18, cols = group * *rc::gen::inRange(1, 4);
   Rng rng(*rc::gen::arbitrary<uint32_t>());

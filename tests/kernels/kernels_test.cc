@@ -136,15 +136,18 @@ TEST_P(EveryIsa, Int8ErrorIsAtMostHalfAStep) {
 test::Unpacked random_tile(const CodeForm& form, int64_t cols, uint64_t seed) {
   Rng rng(seed);
   test::Unpacked u(form, cols);
-  for (uint8_t& c : u.code) c = static_cast<uint8_t>(rng.below(form.zero == 128 ? 256 : 128));
+  for (uint8_t& c : u.code)
+    c = static_cast<uint8_t>(rng.below(static_cast<uint64_t>(form.top) + 1));
   u.scale = normals(static_cast<int64_t>(u.scale.size()), seed + 1, 0.01);
   u.offset = normals(static_cast<int64_t>(u.scale.size()), seed + 2, 0.1);
   return u;
 }
 
-const CodeForm kForms[] = {{16, 32, false, 16},  {16, 0, true, 16},    {32, 8, false, 16},
-                           {32, 0, true, 16},    {32, 0, true, 32},    {32, 128, false, 32},
-                           {96, 128, false, 16}, {96, 128, false, 32}, {256, 1, false, 16}};
+const CodeForm kForms[] = {{16, 32, false, 16, 63},   {16, 0, true, 16, 15},
+                           {32, 8, false, 16, 15},    {32, 0, true, 16, 31},
+                           {32, 0, true, 32, 15},     {32, 128, false, 32, 255},
+                           {96, 128, false, 16, 255}, {96, 64, false, 32, 128},
+                           {64, 5, false, 32, 10},    {256, 1, false, 16, 3}};
 
 /// Activations as the reference rounds them, in the form that weights of `form` meet.
 struct Input {
@@ -182,13 +185,15 @@ TEST_P(EveryIsa, DotTileHasTheReferenceBits) {
 }
 
 TEST_P(EveryIsa, DotTileSurvivesExtremeCodes) {
-  const CodeForm form{32, 128, false, 32};
-  for (uint8_t code : {0, 255}) {
-    test::Unpacked w = random_tile(form, 64, 5);
-    std::fill(w.code.begin(), w.code.end(), code);
-    for (float sign : {-1.0f, 1.0f}) {
-      const Input x(std::vector<float>(64, sign), 1, 64, form);
-      EXPECT_TRUE(same_bits(dot(simd, w.view(), x), dot(ref, w.view(), x)));
+  for (const CodeForm& form : kForms) {
+    const int64_t cols = 2 * std::max(form.group, 32);
+    for (int code : {0, form.top}) {
+      test::Unpacked w = random_tile(form, cols, 5);
+      std::fill(w.code.begin(), w.code.end(), static_cast<uint8_t>(code));
+      for (float sign : {-1.0f, 1.0f}) {
+        const Input x(std::vector<float>(static_cast<size_t>(cols), sign), 1, cols, form);
+        EXPECT_TRUE(same_bits(dot(simd, w.view(), x), dot(ref, w.view(), x))) << form.top;
+      }
     }
   }
 }
@@ -221,10 +226,34 @@ TEST_P(EveryIsa, DotTileIsCloseToDouble) {
 
 /// Dots on packed bytes are unpack_tile and dot_tile in one: the same bits.
 RC_GTEST_PROP(Kernels, PackedDotsEqualTilesOnEveryIsa, (uint64_t seed)) {
-  const Codec* codec = *codec_by_name(*rc::gen::elementOf(std::vector<std::string>{
-      "bitplane k=1 g=64", "bitplane k=2 g=32", "bitplane k=2 g=64", "bitplane k=2 g=96",
-      "bitplane k=2 g=256", "bitplane k=3 g=128", "bitplane k=4 g=192", "tritplane g=96",
-      "tritplane g=128", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q4_K", "Q6_K", "Q2_K", "TQ2_0"}));
+  const Codec* codec =
+      *codec_by_name(*rc::gen::elementOf(std::vector<std::string>{"bitplane k=1 g=64",
+                                                                  "bitplane k=2 g=32",
+                                                                  "bitplane k=2 g=64",
+                                                                  "bitplane k=2 g=96",
+                                                                  "bitplane k=2 g=256",
+                                                                  "bitplane k=3 g=128",
+                                                                  "bitplane k=4 g=192",
+                                                                  "bitplane k=1 g=32 c=8",
+                                                                  "bitplane k=2 g=64 c=8",
+                                                                  "bitplane k=2 g=256 c=8",
+                                                                  "bitplane k=3 g=96 c=8",
+                                                                  "bitplane k=4 g=32 c=8",
+                                                                  "tritplane g=96",
+                                                                  "tritplane g=128",
+                                                                  "tritplane g=64 c=8",
+                                                                  "tritplane g=256 c=8",
+                                                                  "tritplane g=32 r=3:2",
+                                                                  "tritplane g=256 r=3:2",
+                                                                  "Q4_0",
+                                                                  "Q4_1",
+                                                                  "Q5_0",
+                                                                  "Q5_1",
+                                                                  "Q8_0",
+                                                                  "Q4_K",
+                                                                  "Q6_K",
+                                                                  "Q2_K",
+                                                                  "TQ2_0"}));
   const auto rows = *rc::gen::inRange<int64_t>(1, 40), tokens = *rc::gen::inRange<int64_t>(1, 12),
              cols = codec->col_multiple() * *rc::gen::inRange<int64_t>(1, 8);
   Rng rng(seed);

@@ -12,10 +12,27 @@ namespace {
 TEST(Unpack, SimdGivesTheCodecsBits) {
   int covered = 0;
   Rng rng(3);
-  for (const char* name :
-       {"Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q4_K", "Q6_K", "bitplane k=1 g=32",
-        "bitplane k=2 g=64", "bitplane k=2 g=96", "bitplane k=3 g=32", "bitplane k=4 g=256",
-        "tritplane g=32", "tritplane g=128", "tritplane g=96"}) {
+  for (const char* name : {"Q4_0",
+                           "Q4_1",
+                           "Q5_0",
+                           "Q5_1",
+                           "Q8_0",
+                           "Q4_K",
+                           "Q6_K",
+                           "bitplane k=1 g=32",
+                           "bitplane k=2 g=64",
+                           "bitplane k=2 g=96",
+                           "bitplane k=3 g=32",
+                           "bitplane k=4 g=256",
+                           "bitplane k=1 g=64 c=8",
+                           "bitplane k=2 g=96 c=8",
+                           "bitplane k=3 g=32 c=8",
+                           "bitplane k=4 g=64 c=8",
+                           "tritplane g=32",
+                           "tritplane g=128",
+                           "tritplane g=96",
+                           "tritplane g=32 c=8",
+                           "tritplane g=64 r=3:2"}) {
     const auto codec = codec_by_name(name);
     ASSERT_TRUE(codec) << name;
     for (Isa isa : supported_isas()) {

@@ -222,7 +222,7 @@ std::vector<Hostile> weights() {
        "blk.0.attn_q.weight"},
       {"an unknown codec", "llama",
        [](TinyModel& m) {
-         m.set("planeloom.layout", int64_t{2});
+         m.set("planeloom.layout", int64_t{3});
          m.set("planeloom.codec.blk.0.attn_q.weight", kSpiral);
        },
        "spiral"},

@@ -183,7 +183,7 @@ inline void TinyModel::add_matrix(const std::string& name, const std::string& co
   const auto size = [](const std::vector<std::byte>& v) { return static_cast<int64_t>(v.size()); };
   add(name + ".planes", DType::kI8, {size(w->codes)}, w->codes);
   add(name + ".coef", DType::kI8, {size(w->coef)}, w->coef);
-  set("planeloom.layout", int64_t{2});
+  set("planeloom.layout", int64_t{3});
   set("planeloom.codec." + name, codec_name);
   set("planeloom.shape." + name, std::vector<int64_t>{rows, cols});
 }

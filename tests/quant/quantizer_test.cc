@@ -48,6 +48,53 @@ TEST(Quantizer, SameBytesForAnyThreadsAndIsa) {
     }
 }
 
+// Byte and tied coefficients: the same bytes for any threads, the bits that the format says, and an
+// error close to that of fp16 ones, since they are rounded inside the loop.
+TEST(Quantizer, FormsOfCoefficients) {
+  const auto s = test::make_synthetic(53, 384, 1024, true, 6);
+  struct Case {
+    const char* method;
+    int bits;
+    Coefficients form;
+    double coefficient_bits, most;  // bits per row and group; error relative to fp16
+  };
+  for (const Case& c : {Case{"rtn", 2, Coefficients::kByte, 32, 1.05},
+                        Case{"bpdq", 1, Coefficients::kByte, 24, 1.03},
+                        Case{"bpdq", 2, Coefficients::kByte, 32, 1.03},
+                        Case{"bpdq", 3, Coefficients::kByte, 40, 1.05},
+                        Case{"bpdq", 4, Coefficients::kByte, 48, 1.10},
+                        Case{"ptqtp", 2, Coefficients::kByte, 24, 1.03},
+                        Case{"ptqtp", 2, Coefficients::kTied, 16, 1.03}}) {
+    QuantOptions options;
+    options.method = c.method;
+    options.bits = c.bits;
+    options.group = 128;
+    ThreadPool one(1), three(3);
+    const auto half = quantize_layer(s.input(), options, one);
+    options.coefficients = c.form;
+    const auto a = quantize_layer(s.input(), options, one),
+               b = quantize_layer(s.input(), options, three);
+    ASSERT_TRUE(half && a && b);
+    EXPECT_EQ(fingerprint(a->matrix), fingerprint(b->matrix));
+    const double code_bits = std::string(c.method) == "ptqtp" ? 3.2 * 400 / 384 : c.bits;
+    EXPECT_DOUBLE_EQ(a->report.bits_per_weight, (code_bits + c.coefficient_bits / 128) * 64 / 53);
+    EXPECT_LE(a->report.weight_error, c.most * half->report.weight_error)
+        << c.method << c.bits << " " << half->report.weight_error;
+    if (a->report.output_error) {
+      EXPECT_LE(*a->report.output_error, c.most * c.most * *half->report.output_error)
+          << c.method << c.bits;
+    }
+  }
+}
+
+TEST(Quantizer, OnlyTritPlanesAreTied) {
+  const std::vector<float> w(64, 0.5f);
+  QuantOptions options;
+  options.method = "rtn";
+  options.coefficients = Coefficients::kTied;
+  EXPECT_NE(error_of({w, 1, 64}, options).find("tied"), std::string::npos);
+}
+
 // A row's result may depend on the others through the published choice of one round, never through
 // its block.
 TEST(Quantizer, RowsAreIndependentWithABestRoundEach) {

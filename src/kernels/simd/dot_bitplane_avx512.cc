@@ -39,7 +39,7 @@ PL_AVX512 __m512i largest(const __m512 v[4]) {
 }
 
 template <int K>
-PL_AVX512 Levels levels_of(const std::byte* coef) {
+PL_AVX512 Levels half_levels(const std::byte* coef) {
   __m512 c[K + 1], a[4], b[4];
   for (int p = 0; p <= K; ++p) c[p] = coefficient(coef + p * 2 * kTileRows);
   choices<K>(c, a, b);
@@ -53,13 +53,42 @@ PL_AVX512 Levels levels_of(const std::byte* coef) {
   }
   if (K > 2)
     top = _mm512_castps_si512(_mm512_add_ps(_mm512_castsi512_ps(top), _mm512_castsi512_ps(top_b)));
-  const LevelScale scale = level_scale(top);
+  const LevelScale scale = level_scale(top, bitplane_depth(K));
   Levels out{level_table(a, scale.inverse), {}, scale.scale};
-  if constexpr (K > 2) {
-    out.b = level_table(b, scale.inverse);
-  } else {  // nothing is added: codes at once
-    out.a = {to_code(out.a.by_row), to_code(out.a.by_level)};
+  if constexpr (K > 2) out.b = level_table(b, scale.inverse);
+  return out;
+}
+
+template <int K>
+PL_AVX512 Levels byte_levels(const std::byte* coef) {
+  __m512i c[K + 1];
+  for (int p = 0; p <= K; ++p) c[p] = byte_coefficient(coef + p * kTileRows);
+  Levels out;
+  __m512i a = placed(c[K], kEveryLevel);
+  a = _mm512_adds_epi8(a, placed(c[0], kLevelsOfPlane[0]));
+  if constexpr (K > 1) a = _mm512_adds_epi8(a, placed(c[1], kLevelsOfPlane[1]));
+  if constexpr (K <= 2) {
+    a = _mm512_min_epi8(_mm512_max_epi8(a, _mm512_set1_epi8(-kSevenBits.zero)),
+                        _mm512_set1_epi8(kSevenBits.zero));
+  } else {
+    __m512i b = placed(c[2], kLevelsOfPlane[0]);
+    if constexpr (K > 3) b = _mm512_adds_epi8(b, placed(c[3], kLevelsOfPlane[1]));
+    out.b = both_orders(b);
   }
+  out.a = both_orders(a);
+  out.scale = byte_scales(coef + (K + 1) * kTileRows);
+  return out;
+}
+
+template <int K, Coefficients C>
+PL_AVX512 Levels levels_of(const std::byte* coef) {
+  Levels out;
+  if constexpr (C == Coefficients::kByte)
+    out = byte_levels<K>(coef);
+  else
+    out = half_levels<K>(coef);
+  if constexpr (K <= 2)  // nothing is added: codes at once
+    out.a = both_orders(to_code(out.a.by_level, kSevenBits));
   return out;
 }
 
@@ -103,14 +132,14 @@ PL_AVX512 void codes_of(const FieldPlaces& places, const Levels& levels, const s
         of_fields(places, levels.b, _mm512_loadu_si512(upper + half * kLineBytes),
                   second + 4 * half);
     }
-    for (int i = 0; i < 8; ++i) code[i] = to_code(_mm512_adds_epi8(code[i], second[i]));
+    for (int i = 0; i < 8; ++i) code[i] = to_code(_mm512_adds_epi8(code[i], second[i]), kEightBits);
   }
 }
 
-template <int K, int T>
+template <int K, Coefficients C, int T>
 PL_AVX512_ENTRY void tokens_of(const PackedMatrix& w, int64_t first, const Int8Block& x, float* y,
                                int64_t y_stride) {
-  constexpr int64_t kCoefBytes = (K + 1) * 2 * kTileRows;
+  constexpr int64_t kCoefBytes = kBitCoefBytes<K, C>;
   const int64_t group = w.codec->layout().group, block = first / kTileRows;
   const std::byte* coef = w.coef.data() + block * (w.cols / group) * kCoefBytes;
   const std::byte* line = w.codes.data() + block * (w.cols / kStep) * K * kLineBytes;
@@ -120,12 +149,12 @@ PL_AVX512_ENTRY void tokens_of(const PackedMatrix& w, int64_t first, const Int8B
   const int32_t* start = x.start;
   __m512 acc[T];
   for (int t = 0; t < T; ++t) acc[t] = _mm512_loadu_ps(y + t * y_stride);
-  Levels next = levels_of<K>(coef);
+  Levels next = levels_of<K, C>(coef);
   for (int64_t g = 0; g < w.cols; g += group) {
     for (int64_t b = 0; b < kCoefBytes; b += 64) _mm_prefetch(coef + kCoefAhead + b, _MM_HINT_NTA);
     const Levels levels = next;
     if (g + group < w.cols) coef += kCoefBytes;
-    next = levels_of<K>(coef);
+    next = levels_of<K, C>(coef);
     __m512 sum[T];
     for (int t = 0; t < T; ++t) sum[t] = _mm512_setzero_ps();
     for (int64_t c = 0; c < group; c += kStep, x_scale += T, start += T, x_code += kStep * T) {
@@ -144,21 +173,27 @@ PL_AVX512_ENTRY void tokens_of(const PackedMatrix& w, int64_t first, const Int8B
   for (int t = 0; t < T; ++t) _mm512_storeu_ps(y + t * y_stride, acc[t]);
 }
 
-template <int K>
+template <int K, Coefficients C>
 void few_tokens(const PackedMatrix& w, int64_t first, const Int8Block& x, float* y,
                 int64_t y_stride) {
-  constexpr decltype(&tokens_of<K, 1>) kTokens[kMostTokens] = {
-      tokens_of<K, 1>, tokens_of<K, 2>, tokens_of<K, 3>, tokens_of<K, 4>,
-      tokens_of<K, 5>, tokens_of<K, 6>, tokens_of<K, 7>, tokens_of<K, 8>};
+  constexpr decltype(&tokens_of<K, C, 1>) kTokens[kMostTokens] = {
+      tokens_of<K, C, 1>, tokens_of<K, C, 2>, tokens_of<K, C, 3>, tokens_of<K, C, 4>,
+      tokens_of<K, C, 5>, tokens_of<K, C, 6>, tokens_of<K, C, 7>, tokens_of<K, C, 8>};
   kTokens[x.tokens - 1](w, first, x, y, y_stride);
 }
+
+template <Coefficients C>
+constexpr DotPacked kPlanes[kMaxPlanes] = {few_tokens<1, C>, few_tokens<2, C>, few_tokens<3, C>,
+                                           few_tokens<4, C>};
 
 }  // namespace
 
 DotPacked find_dot_bitplane_avx512(const Codec& codec, int64_t tokens) {
-  constexpr DotPacked kPlanes[kMaxPlanes] = {few_tokens<1>, few_tokens<2>, few_tokens<3>,
-                                             few_tokens<4>};
-  return tokens <= kMostTokens ? kPlanes[codec.layout().planes - 1] : nullptr;
+  const CodecLayout layout = codec.layout();
+  if (tokens > kMostTokens) return nullptr;
+  return layout.coefficients == Coefficients::kByte
+             ? kPlanes<Coefficients::kByte>[layout.planes - 1]
+             : kPlanes<Coefficients::kHalf>[layout.planes - 1];
 }
 
 }  // namespace planeloom::simd

@@ -392,7 +392,7 @@ const Kernels& avx2_table() {
     k.isa = Isa::kAvx2;
     k.dot_tile = dot_tile_avx2;
     k.find_unpack = find_unpack_avx2;
-    k.find_dot = [](const Codec&, int64_t) -> DotPacked { return nullptr; };
+    k.find_dot = find_dot_avx2;
     return k;
   }();
   return kTable;

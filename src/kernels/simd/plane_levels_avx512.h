@@ -5,6 +5,7 @@
 
 #include "codecs/level_pairs.h"
 #include "kernels/simd/avx512.h"
+#include "kernels/simd/byte_levels.h"
 
 namespace planeloom::simd {
 
@@ -58,12 +59,18 @@ PL_AVX512 __m512i second_field(const FieldPlaces& places, const LevelTable& t, _
 struct LevelScale {
   __m512 scale, inverse;
 };
-PL_AVX512 LevelScale level_scale(__m512i top) {
+PL_AVX512 LevelScale level_scale(__m512i top, LevelDepth depth) {
   const __m512i exponent = _mm512_max_epi32(_mm512_and_si512(top, _mm512_set1_epi32(kExponentMask)),
                                             _mm512_set1_epi32(kSmallestExponent));
-  const __m512i power = _mm512_sub_epi32(exponent, _mm512_set1_epi32(kLevelShift));
+  const __m512i power = _mm512_sub_epi32(exponent, _mm512_set1_epi32(depth.shift));
   return {_mm512_castsi512_ps(power),
           _mm512_castsi512_ps(_mm512_sub_epi32(_mm512_set1_epi32(kInverseBase), power))};
+}
+
+PL_AVX512 LevelTable both_orders(__m512i by_level) {
+  const __m512i turn =
+      _mm512_broadcast_i32x4(_mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));
+  return {_mm512_shuffle_epi8(by_level, turn), by_level};
 }
 
 /// Four levels, rounded and saturated.
@@ -72,12 +79,26 @@ PL_AVX512 LevelTable level_table(const __m512 level[4], __m512 inverse) {
   for (int k = 0; k < 4; ++k) q[k] = _mm512_cvtps_epi32(_mm512_mul_ps(level[k], inverse));
   const __m512i by_level =
       _mm512_packs_epi16(_mm512_packs_epi32(q[0], q[1]), _mm512_packs_epi32(q[2], q[3]));
-  const __m512i turn =
-      _mm512_broadcast_i32x4(_mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));
-  return {_mm512_shuffle_epi8(by_level, turn), by_level};
+  return both_orders(by_level);
 }
 
-/// Signed levels -> codes, and back.
-PL_AVX512 __m512i to_code(__m512i level) { return _mm512_xor_si512(level, _mm512_set1_epi8(-128)); }
+/// Sixteen bytes, one per row, in every lane.
+PL_AVX512 __m512i byte_coefficient(const std::byte* p) {
+  return _mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+}
+PL_AVX512 __m512i placed(__m512i coefficient, const TablePlaces& places) {
+  return _mm512_shuffle_epi8(coefficient, _mm512_load_si512(places.data()));
+}
+/// byte_scale of sixteen exponents.
+PL_AVX512 __m512 byte_scales(const std::byte* p) {
+  const __m128i e = _mm_min_epu8(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)),
+                                 _mm_set1_epi8(static_cast<char>(kLargestExponent)));
+  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu8_epi32(e), 23));
+}
+
+/// Signed levels -> codes.
+PL_AVX512 __m512i to_code(__m512i level, LevelDepth depth) {
+  return _mm512_add_epi8(level, _mm512_set1_epi8(static_cast<char>(depth.zero)));
+}
 
 }  // namespace planeloom::simd

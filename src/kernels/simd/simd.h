@@ -16,6 +16,21 @@ DotPacked find_dot_bitplane_avx512(const Codec& codec, int64_t tokens);
 DotPacked find_dot_tritplane_avx512(const Codec& codec, int64_t tokens);
 DotPacked find_dot_gguf_avx512(const Codec& codec, int64_t tokens);
 
+DotPacked find_dot_bitplane_avx2(const Codec& codec, int64_t tokens);
+DotPacked find_dot_tritplane_avx2(const Codec& codec, int64_t tokens);
+
+inline DotPacked find_dot_avx2(const Codec& codec, int64_t tokens) {
+  switch (codec.layout().kind) {
+    case CodecLayout::Kind::kBitplane:
+      return find_dot_bitplane_avx2(codec, tokens);
+    case CodecLayout::Kind::kTritplane:
+      return find_dot_tritplane_avx2(codec, tokens);
+    case CodecLayout::Kind::kGguf:
+      break;
+  }
+  return nullptr;
+}
+
 inline DotPacked find_dot_avx512(const Codec& codec, int64_t tokens) {
   switch (codec.layout().kind) {
     case CodecLayout::Kind::kBitplane:

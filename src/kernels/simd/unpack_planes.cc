@@ -7,6 +7,8 @@
 #include "codecs/planes.h"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
+#include "kernels/simd/byte_levels.h"
+#include "kernels/simd/trit_tables.h"
 #include "kernels/simd/unpack.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -46,28 +48,50 @@ HWY_INLINE VF largest(const VF level[4]) {
                  hn::Max(hn::Abs(level[2]), hn::Abs(level[3])));
 }
 
-/// The four levels, rounded and saturated, into one lane.
-HWY_INLINE V8 pack(const VF level[4], VF inverse) {
+/// Cut to what int8 holds.
+HWY_INLINE V32 saturate(V32 v) {
+  return hn::Min(hn::Max(v, hn::Set(d32, -128)), hn::Set(d32, 127));
+}
+
+/// Four levels, saturated, into one lane.
+HWY_INLINE V8 pack(const V32 level[4]) {
   V32 lane = hn::Zero(d32);
-  for (int k = 3; k >= 0; --k) {
-    const V32 q = hn::Min(hn::Max(hn::NearestInt(hn::Mul(level[k], inverse)), hn::Set(d32, -128)),
-                          hn::Set(d32, 127));
-    lane = hn::Or(hn::ShiftLeft<8>(lane), hn::And(q, hn::Set(d32, 255)));
-  }
+  for (int k = 3; k >= 0; --k)
+    lane = hn::Or(hn::ShiftLeft<8>(lane), hn::And(saturate(level[k]), hn::Set(d32, 255)));
   return hn::BitCast(d8, lane);
+}
+HWY_INLINE V8 pack(const VF level[4], VF inverse) {
+  V32 rounded[4];
+  for (int k = 0; k < 4; ++k) rounded[k] = hn::NearestInt(hn::Mul(level[k], inverse));
+  return pack(rounded);
 }
 
 /// quantize_levels for kRows rows; writes their scales.
-HWY_INLINE Table quantize(const VF a[4], const VF b[4], float* scale) {
+HWY_INLINE Table quantize(const VF a[4], const VF b[4], LevelDepth depth, float* scale) {
   const VF top = hn::Add(largest(a), largest(b));
   const V32 exponent = hn::Max(hn::And(hn::BitCast(d32, top), hn::Set(d32, kExponentMask)),
                                hn::Set(d32, kSmallestExponent));
-  const V32 power = hn::Sub(exponent, hn::Set(d32, kLevelShift));
+  const V32 power = hn::Sub(exponent, hn::Set(d32, depth.shift));
   const VF inverse = hn::BitCast(df, hn::Sub(hn::Set(d32, kInverseBase), power));
   hn::StoreU(hn::BitCast(df, power), df, scale);
   return {pack(a, inverse), pack(b, inverse)};
 }
 
+/// kRows coefficients of one byte each.
+HWY_INLINE V32 byte_coefficient(const std::byte* p) {
+  const hn::Rebind<int8_t, D32> d;
+  return hn::PromoteTo(d32, hn::LoadU(d, reinterpret_cast<const int8_t*>(p)));
+}
+/// byte_scale of kRows exponents.
+HWY_INLINE void store_byte_scale(const std::byte* p, float* scale) {
+  const hn::Rebind<uint8_t, D32> d;
+  const V32 e = hn::PromoteTo(d32, hn::LoadU(d, reinterpret_cast<const uint8_t*>(p)));
+  hn::StoreU(hn::BitCast(df, hn::ShiftLeft<23>(hn::Min(e, hn::Set(d32, kLargestExponent)))), df,
+             scale);
+}
+HWY_INLINE V32 clamp(V32 v, V32 most) {
+  return hn::Min(hn::Max(v, hn::Sub(hn::Zero(d32), most)), most);
+}
 /// Four times the row's place within its 16-byte lane: where its levels stand for a table look-up.
 HWY_INLINE V8 row_base() {
   alignas(16) static constexpr uint8_t kBase[16] = {0, 0, 0, 0, 4,  4,  4,  4,
@@ -87,7 +111,9 @@ HWY_INLINE V8 field(V8 line, int shift, uint8_t mask) {
 }
 
 /// Signed levels -> codes.
-HWY_INLINE V8 to_code(V8 level) { return hn::Xor(level, hn::Set(d8, 0x80)); }
+HWY_INLINE V8 to_code(V8 level, LevelDepth depth) {
+  return hn::Add(level, hn::Set(d8, static_cast<uint8_t>(depth.zero)));
+}
 
 HWY_INLINE V8 sum(V8 a, V8 b) {
   const hn::RebindToSigned<decltype(d8)> ds;
@@ -96,9 +122,9 @@ HWY_INLINE V8 sum(V8 a, V8 b) {
 
 // --- bit-planes -------------------------------------------------------------------------------
 
-/// coef: c_0 ... c_(K-1), bias, sixteen rows each.
+/// coef: c_0 ... c_(K-1), bias, sixteen rows each, fp16.
 template <int K>
-HWY_INLINE Table bit_table(const std::byte* coef, float* scale) {
+HWY_INLINE Table half_bit_table(const std::byte* coef, float* scale) {
   constexpr int64_t kStep = 2 * kTileRows;
   VF c[K];
   for (int p = 0; p < K; ++p) c[p] = coefficient(coef + p * kStep);
@@ -113,21 +139,39 @@ HWY_INLINE Table bit_table(const std::byte* coef, float* scale) {
     b[2] = c[3];
     b[3] = hn::Add(c[2], c[3]);
   }
-  return quantize(a, b, scale);
+  return quantize(a, b, bitplane_depth(K), scale);
 }
 
+/// coef: the same as int8, then the exponents.
 template <int K>
+HWY_INLINE Table byte_bit_table(const std::byte* coef, float* scale) {
+  V32 c[kMaxPlanes];
+  for (int p = 0; p < kMaxPlanes; ++p)
+    c[p] = p < K ? byte_coefficient(coef + p * kTileRows) : hn::Zero(d32);
+  const V32 bias = byte_coefficient(coef + K * kTileRows);
+  store_byte_scale(coef + (K + 1) * kTileRows, scale);
+  const V32 most = hn::Set(d32, bitplane_depth(K).zero), first = saturate(hn::Add(bias, c[0]));
+  const V32 a[4] = {clamp(bias, most), clamp(first, most),
+                    clamp(saturate(hn::Add(bias, c[1])), most),
+                    clamp(saturate(hn::Add(first, c[1])), most)};
+  const V32 b[4] = {hn::Zero(d32), c[2], c[3], hn::Add(c[2], c[3])};
+  return {pack(a), pack(b)};
+}
+
+template <int K, Coefficients C>
 void bitplane(const PackedMatrix& w, int64_t first, int64_t col, int64_t cols, CodeTile out) {
+  constexpr int64_t kSize = C == Coefficients::kByte ? 1 : 2, kCoefBytes = kBitCoefBytes<K, C>;
   const int64_t group = w.codec->layout().group, block = first / kTileRows;
   for (int part = 0; part < kTileRows / kRows; ++part) {
-    const std::byte* coef = w.coef.data() +
-                            (block * w.cols + col) / group * (K + 1) * (2 * kTileRows) +
-                            part * kRows * 2;
+    const std::byte* coef =
+        w.coef.data() + (block * w.cols + col) / group * kCoefBytes + part * kRows * kSize;
     const auto* line = reinterpret_cast<const uint8_t*>(w.codes.data()) +
                        (block * w.cols + col) / 32 * K * kLineBytes + part * kRows * 4;
     uint8_t* code = out.code + part * kRows * 4;
-    for (int64_t g = 0; g < cols / group; ++g, coef += (K + 1) * (2 * kTileRows)) {
-      const Table t = bit_table<K>(coef, out.scale + g * kTileRows + part * kRows);
+    for (int64_t g = 0; g < cols / group; ++g, coef += kCoefBytes) {
+      float* scale = out.scale + g * kTileRows + part * kRows;
+      const Table t = C == Coefficients::kByte ? byte_bit_table<K>(coef, scale)
+                                               : half_bit_table<K>(coef, scale);
       for (int64_t c = 0; c < group; c += 32, line += K * kLineBytes, code += 8 * kLineBytes)
         for (int quad = 0; quad < 8; ++quad) {
           V8 level;
@@ -144,7 +188,7 @@ void bitplane(const PackedMatrix& w, int64_t first, int64_t col, int64_t cols, C
               level = sum(
                   level, level_of(t.b, field(hn::LoadU(d8, line + 2 * kLineBytes + at), shift, 3)));
           }
-          hn::StoreU(to_code(level), d8, code + quad * kLineBytes);
+          hn::StoreU(to_code(level, bitplane_depth(K)), d8, code + quad * kLineBytes);
         }
     }
   }
@@ -152,67 +196,102 @@ void bitplane(const PackedMatrix& w, int64_t first, int64_t col, int64_t cols, C
 
 // --- trit-planes ------------------------------------------------------------------------------
 
-/// Takes the leading digit of every byte off: a fraction of 256 times 3, in two halves of 16 bits.
-struct Digits {
-  hn::Vec<decltype(d16)> even, odd;
-
-  HWY_INLINE explicit Digits(V8 line)
-      : even(hn::And(hn::BitCast(d16, line), hn::Set(d16, 255))),
-        odd(hn::ShiftRight<8>(hn::BitCast(d16, line))) {}
-  HWY_INLINE V8 next() {
-    const auto low = hn::Set(d16, 255);
-    const auto e = hn::Add(hn::Add(even, even), even), o = hn::Add(hn::Add(odd, odd), odd);
-    even = hn::And(e, low);
-    odd = hn::And(o, low);
-    return hn::BitCast(d8, hn::Or(hn::ShiftRight<8>(e), hn::AndNot(low, o)));
+/// Codes (t1 + 1) + 3 (t2 + 1) of the twenty columns of two lines, four columns each.
+HWY_INLINE void trit_codes(const uint8_t* line, V8 code[5]) {
+  const auto nine = hn::Set(d16, 9);
+  hn::Vec<decltype(d16)> rest[2], digit[2][5];
+  for (int l = 0; l < 2; ++l) {
+    rest[l] = hn::BitCast(d16, hn::LoadU(d8, line + l * kLineBytes));
+    for (int f = 0; f < 5; ++f) {
+      digit[l][f] = hn::MulHigh(rest[l], nine);
+      rest[l] = hn::Mul(rest[l], nine);
+    }
   }
-};
-
-HWY_INLINE Table trit_table(const std::byte* coef, float* scale) {
-  const VF zero = hn::Zero(df), c1 = coefficient(coef), c2 = coefficient(coef + 2 * kTileRows);
-  const VF a[4] = {hn::Neg(c1), zero, c1, zero}, b[4] = {hn::Neg(c2), zero, c2, zero};
-  return quantize(a, b, scale);
+  const auto pair = [](auto even, auto odd) {
+    return hn::BitCast(d8, hn::Or(even, hn::ShiftLeft<8>(odd)));
+  };
+  for (int l = 0; l < 2; ++l)
+    for (int p = 0; p < 2; ++p) code[2 * l + p] = pair(digit[l][2 * p], digit[l][2 * p + 1]);
+  code[4] = pair(digit[0][4], digit[1][4]);
 }
 
+/// One of sixteen bytes for each code.
+HWY_INLINE V8 look_up(const uint8_t* sixteen, V8 code) {
+  return hn::TableLookupBytes(hn::LoadDup128(d8, sixteen), code);
+}
+template <Coefficients C>
+HWY_INLINE Table trit_table(const std::byte* coef, float* scale) {
+  if constexpr (C == Coefficients::kByte) {
+    const V32 most = hn::Set(d32, kSevenBits.zero), c1 = clamp(byte_coefficient(coef), most);
+    const V32 c2 = clamp(byte_coefficient(coef + kTileRows), hn::Sub(most, hn::Abs(c1)));
+    store_byte_scale(coef + 2 * kTileRows, scale);
+    const V32 zero = hn::Zero(d32), a[4] = {hn::Sub(zero, c1), zero, c1, zero},
+              b[4] = {hn::Sub(zero, c2), zero, c2, zero};
+    return {pack(a), pack(b)};
+  } else {
+    const VF zero = hn::Zero(df), c1 = coefficient(coef), c2 = coefficient(coef + 2 * kTileRows);
+    const VF a[4] = {hn::Neg(c1), zero, c1, zero}, b[4] = {hn::Neg(c2), zero, c2, zero};
+    return quantize(a, b, kSevenBits, scale);
+  }
+}
+
+template <Coefficients C>
 void tritplane(const PackedMatrix& w, int64_t first, int64_t col, int64_t cols, CodeTile out) {
+  constexpr int64_t kSize = C == Coefficients::kByte ? 1 : 2, kCoefBytes = kTritCoefBytes<C>;
   const int64_t group = w.codec->layout().group, block = first / kTileRows;
   const int64_t lines = (w.cols + kTritColumns - 1) / kTritColumns;
   for (int part = 0; part < kTileRows / kRows; ++part) {
     const std::byte* coef =
-        w.coef.data() + (block * w.cols + col) / group * 2 * (2 * kTileRows) + part * kRows * 2;
+        w.coef.data() + (block * w.cols + col) / group * kCoefBytes + part * kRows * kSize;
     const auto* line = reinterpret_cast<const uint8_t*>(w.codes.data()) +
                        (block * lines + col / kTritColumns) * 2 * kLineBytes + part * kRows * 4;
     uint8_t* code = out.code + part * kRows * 4;
-    Digits one(hn::LoadU(d8, line)), two(hn::LoadU(d8, line + kLineBytes));
-    int64_t taken = 0;  // digits of the line; a group may begin anywhere in it
-    for (; taken < col % kTritColumns / 4; ++taken) {
-      one.next();
-      two.next();
-    }
-    for (int64_t g = 0; g < cols / group; ++g, coef += 2 * (2 * kTileRows)) {
-      const Table t = trit_table(coef, out.scale + g * kTileRows + part * kRows);
-      for (int64_t c = 0; c < group; c += 4, ++taken, code += kLineBytes) {
-        if (taken == 5) {
-          taken = 0;
+    auto quad = static_cast<int>(col % kTritColumns / 4);  // a group may begin anywhere in a line
+    V8 digits[5];
+    trit_codes(line, digits);
+    for (int64_t g = 0; g < cols / group; ++g, coef += kCoefBytes) {
+      float* scale = out.scale + g * kTileRows + part * kRows;
+      Table t;
+      if constexpr (C == Coefficients::kTied)
+        hn::StoreU(coefficient(coef), df, scale);
+      else
+        t = trit_table<C>(coef, scale);
+      for (int64_t c = 0; c < group; c += 4, code += kLineBytes) {
+        if (quad == 5) {
+          quad = 0;
           line += 2 * kLineBytes;
-          one = Digits(hn::LoadU(d8, line));
-          two = Digits(hn::LoadU(d8, line + kLineBytes));
+          trit_codes(line, digits);
         }
-        const V8 level = sum(level_of(t.a, one.next()), level_of(t.b, two.next()));
-        hn::StoreU(to_code(level), d8, code);
+        const V8 d = digits[quad++];
+        if constexpr (C == Coefficients::kTied)
+          hn::StoreU(look_up(kTiedCode, d), d8, code);
+        else
+          hn::StoreU(
+              to_code(sum(level_of(t.a, look_up(kTrit1, d)), level_of(t.b, look_up(kTrit2, d))),
+                      kSevenBits),
+              d8, code);
       }
     }
   }
 }
 
+template <Coefficients C>
+UnpackTile bitplane_of(int planes) {
+  constexpr UnpackTile kPlanes[] = {bitplane<1, C>, bitplane<2, C>, bitplane<3, C>, bitplane<4, C>};
+  return kPlanes[planes - 1];
+}
+
 UnpackTile find(const Codec& codec) {
-  constexpr UnpackTile kBitplanes[] = {bitplane<1>, bitplane<2>, bitplane<3>, bitplane<4>};
   const CodecLayout layout = codec.layout();
   switch (layout.kind) {
     case CodecLayout::Kind::kBitplane:
-      return kBitplanes[layout.planes - 1];
+      return layout.coefficients == Coefficients::kByte
+                 ? bitplane_of<Coefficients::kByte>(layout.planes)
+                 : bitplane_of<Coefficients::kHalf>(layout.planes);
     case CodecLayout::Kind::kTritplane:
-      return tritplane;
+      return layout.coefficients == Coefficients::kByte   ? tritplane<Coefficients::kByte>
+             : layout.coefficients == Coefficients::kTied ? tritplane<Coefficients::kTied>
+                                                          : tritplane<Coefficients::kHalf>;
     case CodecLayout::Kind::kGguf:
       break;
   }
