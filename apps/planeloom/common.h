@@ -25,6 +25,7 @@ inline constexpr int kExitFailure = 1, kExitUsage = 2, kExitInterrupted = 130;
 /// Options that stand before or after the subcommand's name.
 struct GlobalOptions {
   int threads = 0;  // 0: every CPU that this process may use
+  bool bind = false;  // threads to CPUs
   std::string isa;  // empty: PLANELOOM_ISA, else the best
 };
 GlobalOptions& global_options();
@@ -38,7 +39,9 @@ class AppContext {
   std::string_view isa() const { return isa_name(kernels_->isa); }
 
  private:
-  AppContext(int threads, const Kernels& kernels) : pool_(threads), kernels_(&kernels) {}
+  AppContext(int threads, bool bind, const Kernels& kernels)
+      : pool_(threads, bind ? ThreadPool::Placement::kBound : ThreadPool::Placement::kFree),
+        kernels_(&kernels) {}
   ThreadPool pool_;
   const Kernels* kernels_;
 };

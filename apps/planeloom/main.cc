@@ -26,9 +26,11 @@ void list_isas() {
 void add_globals(CLI::App& app) {
   GlobalOptions& options = global_options();
   app.add_option("-t,--threads", options.threads,
-                 "Threads (default: the CPUs this process may use)")
+                 "Threads (default: the cores this process may use)")
       ->check(range(1, 1024))
       ->type_name("N");
+  app.add_flag("--bind", options.bind,
+               "Keep each thread on a CPU of its own, for a machine that does nothing else");
   app.add_option_function<std::string>(
          "--isa",
          [&options](const std::string& name) {

@@ -3,9 +3,8 @@
 #include <sched.h>
 
 #include <algorithm>
-#include <cmath>
-#include <fstream>
-#include <string>
+
+#include "base/cpu_places.h"
 
 namespace planeloom {
 namespace {
@@ -20,32 +19,35 @@ void pause_cpu() {
 #endif
 }
 
-/// CPUs granted by cgroup v2 `cpu.max` or v1 quota files, or a large number where none is set.
-double cgroup_cpus() {
-  double quota = 0, period = 0;
-  std::string text;
-  if (std::ifstream v2("/sys/fs/cgroup/cpu.max"); v2 >> text >> period)
-    return text == "max" || period <= 0 ? 1e9 : std::atof(text.c_str()) / period;
-  std::ifstream q("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"), p("/sys/fs/cgroup/cpu/cpu.cfs_period_us");
-  if (q >> quota && p >> period && quota > 0 && period > 0) return quota / period;
-  return 1e9;
+/// Binds the calling thread to one CPU. Where the kernel refuses it runs on as it is.
+void bind_to(int cpu) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(cpu, &set);
+  sched_setaffinity(0, sizeof set, &set);
 }
 
 }  // namespace
 
-int ThreadPool::default_threads() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  int cpus = static_cast<int>(std::thread::hardware_concurrency());
-  if (sched_getaffinity(0, sizeof set, &set) == 0) cpus = CPU_COUNT(&set);
-  return std::max(1, std::min(cpus, static_cast<int>(std::ceil(std::min(cgroup_cpus(), 1e6)))));
-}
+int ThreadPool::default_threads() { return cpu_places().threads(); }
 
-ThreadPool::ThreadPool(int threads) {
-  if (threads <= 0) threads = default_threads();
+ThreadPool::ThreadPool(int threads, Placement placement) {
+  const CpuPlaces places = cpu_places();
+  if (threads <= 0) threads = places.threads();
   threads = std::min(threads, 256);
+  // More threads than CPUs would wait for each other on the first ones.
+  const bool bind =
+      placement == Placement::kBound && static_cast<size_t>(threads) <= places.cpus.size();
+  bound_ = bind && sched_getaffinity(0, sizeof callers_cpus_, &callers_cpus_) == 0;
   workers_.reserve(static_cast<size_t>(threads - 1));
-  for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { worker_loop(i); });
+  for (int i = 1; i < threads; ++i) {
+    const int cpu = bound_ ? places.cpus[static_cast<size_t>(i)] : -1;
+    workers_.emplace_back([this, i, cpu] {
+      if (cpu >= 0) bind_to(cpu);
+      worker_loop(i);
+    });
+  }
+  if (bound_) bind_to(places.cpus.front());
 }
 
 ThreadPool::~ThreadPool() {
@@ -55,6 +57,7 @@ ThreadPool::~ThreadPool() {
   }
   wake_.notify_all();
   for (auto& worker : workers_) worker.join();
+  if (bound_) sched_setaffinity(0, sizeof callers_cpus_, &callers_cpus_);
 }
 
 void ThreadPool::take_ranges(int worker) {

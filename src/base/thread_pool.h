@@ -1,4 +1,6 @@
 #pragma once
+#include <sched.h>
+
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
@@ -14,8 +16,12 @@ namespace planeloom {
 /// Work is cut by index only, so results cannot depend on the number of threads.
 class ThreadPool {
  public:
-  /// threads <= 0 takes the default: the CPUs this process may use (affinity and cgroup quota).
-  explicit ThreadPool(int threads = 0);
+  /// kBound: each thread, the caller too while the pool lives, stays on a CPU of its own, one of
+  /// every core first. Good on a machine that does nothing else, bad on a busy one.
+  enum class Placement { kFree, kBound };
+
+  /// threads <= 0 takes the default: the cores this process may use (base/cpu_places.h).
+  explicit ThreadPool(int threads = 0, Placement placement = Placement::kFree);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
@@ -26,7 +32,7 @@ class ThreadPool {
   /// long. Not reentrant: a body must not call parallel_for of the same pool.
   void parallel_for(int64_t n, int64_t grain, FunctionRef<void(int64_t, int64_t, int)> body);
 
-  /// CPUs that this process may use: the affinity mask, cut by a cgroup CPU quota.
+  /// Cores that this process may use, cut by a cgroup CPU quota.
   static int default_threads();
 
  private:
@@ -37,6 +43,8 @@ class ThreadPool {
   void worker_loop(int worker);
   void take_ranges(int worker);
 
+  bool bound_ = false;
+  cpu_set_t callers_cpus_{};  // before it was bound
   std::vector<std::thread> workers_;
   std::mutex mutex_;
   std::condition_variable wake_;

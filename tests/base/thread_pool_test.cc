@@ -88,6 +88,32 @@ TEST(ThreadPool, StartsAndEndsWithoutWork) {
   for (int i = 0; i < 50; ++i) ThreadPool pool(4);
 }
 
+TEST(ThreadPool, BoundThreadsHaveACpuEachAndTheCallerIsLetGo) {
+  const auto mine = [] {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    EXPECT_EQ(sched_getaffinity(0, sizeof set, &set), 0);
+    return set;
+  };
+  const cpu_set_t before = mine();
+  const int threads = std::min(2, CPU_COUNT(&before));
+  {
+    ThreadPool pool(threads, ThreadPool::Placement::kBound);
+    std::vector<int> cpu(static_cast<size_t>(threads), -1);
+    for (int round = 0; round < 200; ++round)
+      pool.parallel_for(threads, 1, [&](int64_t, int64_t, int worker) {
+        const cpu_set_t set = mine();
+        EXPECT_EQ(CPU_COUNT(&set), 1);
+        cpu[static_cast<size_t>(worker)] = sched_getcpu();
+      });
+    if (threads == 2 && cpu[0] >= 0 && cpu[1] >= 0) {
+      EXPECT_NE(cpu[0], cpu[1]);
+    }
+  }
+  const cpu_set_t after = mine();
+  EXPECT_TRUE(CPU_EQUAL(&before, &after));
+}
+
 TEST(ThreadPool, TheDefaultIsWhatThisProcessMayUse) {
   const int threads = ThreadPool::default_threads();
   EXPECT_GE(threads, 1);
