@@ -3,10 +3,12 @@
 #include "formats/gguf.h"
 
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 
 #include <cmath>
 
 #include "formats/gguf_builder.h"
+#include "formats/temp_dir.h"
 
 namespace planeloom {
 namespace {
@@ -252,6 +254,36 @@ TEST(GgufReader, FlippedBytesNeverCrash) {
         EXPECT_EQ(contents.error().message.rfind("[", 0), 0u);
       }
     }
+}
+
+// A file of a 72B model's size, without its data on the disk: what is checked are sizes and offsets,
+// so no page beyond the front is read, and opening takes as long as for a small file.
+TEST(GgufReader, AFileOf20GigabytesOpensWithoutTouchingItsData) {
+  GgufBuilder b;
+  b.string("general.architecture", "qwen2").u32("general.alignment", 64);
+  b.alignment = 64;
+  const uint64_t rows = uint64_t{1} << 18, cols = 136;  // 34 MiB
+  uint64_t offset = 0;
+  for (int i = 0; i < 560; ++i, offset += rows * cols)
+    b.tensor({"blk." + std::to_string(i), {cols * rows}, 24, offset});  // I8
+  test::TempDir dir;
+  const std::string front = b.build();
+  const auto path = dir.write("big.gguf", front);
+  std::error_code error;
+  std::filesystem::resize_file(path, front.size() + offset, error);
+  if (error) GTEST_SKIP() << "no room for a sparse file: " << error.message();
+  ASSERT_GT(offset, 19'900'000'000u);
+  const auto file = open_gguf(path);
+  ASSERT_TRUE(file) << file.error().message;
+  size_t pages = 0;
+  std::vector<unsigned char> present;
+  for (const StoredTensor& t : (*file)->tensors()) {
+    const auto at = reinterpret_cast<uintptr_t>(t.data.data()) & ~uintptr_t{4095};
+    present.resize(t.data.size() / 4096 + 2);
+    ASSERT_EQ(mincore(reinterpret_cast<void*>(at), t.data.size(), present.data()), 0);
+    for (size_t i = 0; i < t.data.size() / 4096; ++i) pages += present[i] & 1;
+  }
+  EXPECT_LT(pages, 1024u) << "reading ahead of the front is all that may be there";
 }
 
 }  // namespace
