@@ -251,6 +251,7 @@ RC_GTEST_PROP(Kernels, PackedDotsEqualTilesOnEveryIsa, (uint64_t seed)) {
                                                                   "Q5_1",
                                                                   "Q8_0",
                                                                   "Q4_K",
+                                                                  "Q5_K",
                                                                   "Q6_K",
                                                                   "Q2_K",
                                                                   "TQ2_0"}));
@@ -278,6 +279,35 @@ RC_GTEST_PROP(Kernels, PackedDotsEqualTilesOnEveryIsa, (uint64_t seed)) {
       }
     }
   }
+}
+
+/// The largest codes of either sign against the largest activations: no sum may saturate.
+TEST_P(EveryIsa, PackedDotsSurviveExtremeCodes) {
+  const struct {
+    const char* name;
+    std::vector<int64_t> halves;  // places in a block that must not be NaN
+  } formats[] = {{"Q4_0", {0}}, {"Q4_1", {0, 2}}, {"Q5_0", {0}},    {"Q5_1", {0, 2}},
+                 {"Q8_0", {0}}, {"Q4_K", {0, 2}}, {"Q5_K", {0, 2}}, {"Q6_K", {208}}};
+  for (const auto& format : formats)
+    for (const int byte : {0x00, 0x7f, 0x80, 0xff})
+      for (const float sign : {-1.0f, 1.0f})
+        for (int64_t tokens = 1; tokens <= kBlockTokens; ++tokens) {
+          const Codec* codec = *codec_by_name(format.name);
+          const DotPacked packed = simd.find_dot(*codec, tokens);
+          if (!packed) continue;
+          const int64_t cols = codec->col_multiple(), bytes = codec->code_bytes(cols);
+          std::vector<std::byte> codes(static_cast<size_t>(kTileRows * bytes), std::byte(byte));
+          for (int64_t r = 0; r < kTileRows; ++r)
+            for (int64_t at : format.halves)
+              std::memcpy(codes.data() + r * bytes + at, "\0\x3c", 2);  // 1.0
+          const PackedMatrix w{codec, kTileRows, cols, codes, {}};
+          const Input x(std::vector<float>(static_cast<size_t>(tokens * cols), sign), tokens, cols,
+                        codec->form());
+          std::vector<float> y = normals(tokens * kTileRows, 55);
+          packed(w, 0, x.rows.int8_block(0, codec->form()), y.data(), kTileRows);
+          ASSERT_TRUE(same_bits(y, dot(ref, test::unpack(w, 0, 0, cols).view(), x)))
+              << format.name << " byte " << byte << " sign " << sign << " tokens " << tokens;
+        }
 }
 
 TEST_P(EveryIsa, ElementwiseOperationsHaveTheReferenceBits) {

@@ -11,13 +11,14 @@ const Kernels& avx512_table();
 // Integer dots (dot_tile_*.cc); contract in kernels/kernels.h.
 void dot_tile_avx2(const TileView& w, const Int8Block& x, float* y, int64_t y_stride);
 void dot_tile_avx512(const TileView& w, const Int8Block& x, float* y, int64_t y_stride);
-/// Dots on packed bytes, or null: bit-planes, trit-planes, rows of GGUF types (dot_*_avx512.cc).
+/// Dots on packed bytes, or null: bit-planes, trit-planes, rows of GGUF types (dot_*_*.cc).
 DotPacked find_dot_bitplane_avx512(const Codec& codec, int64_t tokens);
 DotPacked find_dot_tritplane_avx512(const Codec& codec, int64_t tokens);
 DotPacked find_dot_gguf_avx512(const Codec& codec, int64_t tokens);
 
 DotPacked find_dot_bitplane_avx2(const Codec& codec, int64_t tokens);
 DotPacked find_dot_tritplane_avx2(const Codec& codec, int64_t tokens);
+DotPacked find_dot_gguf_avx2(const Codec& codec, int64_t tokens);
 
 inline DotPacked find_dot_avx2(const Codec& codec, int64_t tokens) {
   switch (codec.layout().kind) {
@@ -28,7 +29,7 @@ inline DotPacked find_dot_avx2(const Codec& codec, int64_t tokens) {
     case CodecLayout::Kind::kGguf:
       break;
   }
-  return nullptr;
+  return find_dot_gguf_avx2(codec, tokens);
 }
 
 inline DotPacked find_dot_avx512(const Codec& codec, int64_t tokens) {

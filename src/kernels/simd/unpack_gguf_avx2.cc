@@ -1,4 +1,4 @@
-// Tiles of the commonest GGUF formats with AVX2 and F16C (gguf_formats.h).
+// Tiles of GGUF formats with AVX2 and F16C (gguf_formats.h).
 #include <algorithm>
 
 #include "kernels/simd/gguf_formats.h"
@@ -74,10 +74,22 @@ UnpackTile find_unpack_gguf(const Codec& codec) {
       return unpack<Q5_1>;
     case DType::kQ8_0:
       return unpack<Q8_0>;
+    case DType::kQ2_K:
+      return unpack<Q2_K>;
+    case DType::kQ3_K:
+      return unpack<Q3_K>;
     case DType::kQ4_K:
       return unpack<Q4_K>;
+    case DType::kQ5_K:
+      return unpack<Q5_K>;
     case DType::kQ6_K:
       return unpack<Q6_K>;
+    case DType::kIQ4_NL:
+      return unpack<IQ4_NL>;
+    case DType::kIQ4_XS:
+      return unpack<IQ4_XS>;
+    case DType::kTQ2_0:
+      return unpack<TQ2_0>;
     default:
       return nullptr;
   }
