@@ -1,8 +1,15 @@
 # planeloom_room(NAME [DEPS room...] [LIBS target...] [PRIVATE_LIBS target...])
-# One static library per room: every .cc below the folder.
+# One static library per room: every .cc below the folder, but those named after instructions (*_avx2.cc, *_neon.cc)
+# only for a processor that has them.
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64)$")
+  set(PLANELOOM_FOREIGN "_(avx2|avx512|amx)\\.cc$")
+else()
+  set(PLANELOOM_FOREIGN "_neon\\.cc$")
+endif()
 function(planeloom_room NAME)
   cmake_parse_arguments(ROOM "" "" "DEPS;LIBS;PRIVATE_LIBS" ${ARGN})
   file(GLOB_RECURSE SOURCES CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cc)
+  list(FILTER SOURCES EXCLUDE REGEX "${PLANELOOM_FOREIGN}")
   add_library(planeloom_${NAME} STATIC ${SOURCES})
   target_link_libraries(planeloom_${NAME} PUBLIC planeloom_options ${ROOM_LIBS} PRIVATE ${ROOM_PRIVATE_LIBS})
   foreach(DEP ${ROOM_DEPS})

@@ -9,6 +9,8 @@ std::string_view isa_name(Isa isa) {
   switch (isa) {
     case Isa::kScalar:
       return "scalar";
+    case Isa::kNeon:
+      return "neon";
     case Isa::kAvx2:
       return "avx2";
     case Isa::kAvx512:
@@ -18,14 +20,16 @@ std::string_view isa_name(Isa isa) {
 }
 
 Result<Isa> parse_isa(std::string_view name) {
-  for (Isa isa : {Isa::kScalar, Isa::kAvx2, Isa::kAvx512})
+  for (Isa isa : {Isa::kScalar, Isa::kNeon, Isa::kAvx2, Isa::kAvx512})
     if (name == isa_name(isa)) return isa;
-  return fail("[isa] unknown name '{}'; known: scalar, avx2, avx512", name);
+  return fail("[isa] unknown name '{}'; known: scalar, neon, avx2, avx512", name);
 }
 
 std::vector<Isa> supported_isas() {
   std::vector<Isa> isas{Isa::kScalar};
-#if defined(__x86_64__)
+#if defined(__aarch64__)
+  isas.push_back(Isa::kNeon);  // part of every 64-bit ARM processor
+#elif defined(__x86_64__)
   __builtin_cpu_init();
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
     isas.push_back(Isa::kAvx2);

@@ -8,7 +8,7 @@ namespace planeloom {
 
 /// The implementations of the kernels, worst first. Every one gives the same bits
 /// (kernels/kernels.h).
-enum class Isa { kScalar, kAvx2, kAvx512 };  // kAvx512: F, BW, DQ, VL and VNNI
+enum class Isa { kScalar, kNeon, kAvx2, kAvx512 };  // kAvx512: F, BW, DQ, VL and VNNI
 
 std::string_view isa_name(Isa isa);
 Result<Isa> parse_isa(std::string_view name);

@@ -16,6 +16,8 @@ constexpr int kSpins = 4000;
 void pause_cpu() {
 #if defined(__x86_64__)
   __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("isb");  // some ten nanoseconds; `yield` does nothing on most processors
 #endif
 }
 

@@ -1,11 +1,13 @@
 #include "eval/machine.h"
 
-#include <immintrin.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <vector>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 
 namespace planeloom {
 namespace {
@@ -28,14 +30,14 @@ double best_rate(double work, Body&& body) {
 
 /// Four chains of 16-byte adds: enough to wait for memory only.
 void read_all(const std::byte* p, int64_t bytes, std::byte* sink) {
-  __m128i sum[4] = {};
+  typedef uint64_t V __attribute__((vector_size(16), may_alias));
+  V sum[4] = {};
   for (int64_t i = 0; i < bytes; i += 64)
-    for (int k = 0; k < 4; ++k)
-      sum[k] =
-          _mm_add_epi64(sum[k], _mm_load_si128(reinterpret_cast<const __m128i*>(p + i + 16 * k)));
-  const __m128i all = _mm_add_epi64(_mm_add_epi64(sum[0], sum[1]), _mm_add_epi64(sum[2], sum[3]));
-  _mm_store_si128(reinterpret_cast<__m128i*>(sink), all);
+    for (int k = 0; k < 4; ++k) sum[k] += *reinterpret_cast<const V*>(p + i + 16 * k);
+  *reinterpret_cast<V*>(sink) = (sum[0] + sum[1]) + (sum[2] + sum[3]);
 }
+
+#if defined(__x86_64__)
 
 constexpr int kChains = 12;
 constexpr int64_t kRounds = 20'000'000 / kChains;
@@ -65,6 +67,7 @@ __attribute__((target("avx2"))) void dots_avx2() {
     }
   for (int k = 0; k < kChains; ++k) asm volatile("" ::"x"(sum[k]));
 }
+#endif
 
 }  // namespace
 
@@ -81,6 +84,7 @@ double read_bandwidth(ThreadPool& pool) {
   });
 }
 
+#if defined(__x86_64__)
 double int8_peak(ThreadPool& pool, Isa isa) {
   if (isa == Isa::kScalar) return 0;
   const int lanes = isa == Isa::kAvx512 ? 64 : 32;
@@ -91,5 +95,8 @@ double int8_peak(ThreadPool& pool, Isa isa) {
     });
   });
 }
+#else
+double int8_peak(ThreadPool&, Isa) { return 0; }
+#endif
 
 }  // namespace planeloom

@@ -8,7 +8,7 @@ namespace planeloom {
 double read_bandwidth(ThreadPool& pool);
 
 /// int8 multiply-adds per second that the pool's threads reach in registers with the ISA's own dot
-/// instruction; 0 for scalar code.
+/// instruction; 0 for scalar code and where it is not measured (ARM).
 double int8_peak(ThreadPool& pool, Isa isa);
 
 }  // namespace planeloom

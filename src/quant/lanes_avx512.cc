@@ -1,7 +1,5 @@
-#if defined(__x86_64__)
 #define PL_LANES_NAMESPACE avx512
 #define PL_LANES_TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl")))
 #define PL_LANES_WIDTH 16
 #define PL_LANES_TILE 8
 #include "quant/lanes_kernels.inc"
-#endif

@@ -13,7 +13,7 @@ namespace {
 using test::ScopedEnv;
 
 TEST(Isa, NamesGoThereAndBack) {
-  for (Isa isa : {Isa::kScalar, Isa::kAvx2, Isa::kAvx512}) {
+  for (Isa isa : {Isa::kScalar, Isa::kNeon, Isa::kAvx2, Isa::kAvx512}) {
     const auto parsed = parse_isa(isa_name(isa));
     ASSERT_TRUE(parsed) << parsed.error().message;
     EXPECT_EQ(*parsed, isa);
@@ -21,10 +21,10 @@ TEST(Isa, NamesGoThereAndBack) {
 }
 
 TEST(Isa, UnknownNamesAreAnsweredWithTheKnownOnes) {
-  for (const char* name : {"", "AVX2", "avx", "avx512 ", "neon"}) {
+  for (const char* name : {"", "AVX2", "avx", "avx512 ", "NEON"}) {
     const auto parsed = parse_isa(name);
     ASSERT_FALSE(parsed) << name;
-    EXPECT_NE(parsed.error().message.find("scalar, avx2, avx512"), std::string::npos);
+    EXPECT_NE(parsed.error().message.find("scalar, neon, avx2, avx512"), std::string::npos);
   }
 }
 
@@ -34,6 +34,19 @@ TEST(Isa, ScalarIsAlwaysThereAndTheListAscends) {
   EXPECT_EQ(isas.front(), Isa::kScalar);
   EXPECT_TRUE(std::is_sorted(isas.begin(), isas.end()));
   EXPECT_EQ(std::adjacent_find(isas.begin(), isas.end()), isas.end());
+}
+
+TEST(Isa, AProcessorHasItsOwnFamilyOnly) {
+  for (Isa isa : supported_isas()) {
+#if defined(__aarch64__)
+    EXPECT_LE(isa, Isa::kNeon);
+#else
+    EXPECT_NE(isa, Isa::kNeon);
+#endif
+  }
+#if defined(__aarch64__)
+  EXPECT_EQ(supported_isas().back(), Isa::kNeon);
+#endif
 }
 
 TEST(Isa, TheEnvironmentChooses) {
@@ -46,7 +59,7 @@ TEST(Isa, TheEnvironmentChooses) {
     EXPECT_EQ(default_isa().value(), supported_isas().back());
   }
   const auto isas = supported_isas();
-  for (Isa isa : {Isa::kScalar, Isa::kAvx2, Isa::kAvx512}) {
+  for (Isa isa : {Isa::kScalar, Isa::kNeon, Isa::kAvx2, Isa::kAvx512}) {
     const ScopedEnv set("PLANELOOM_ISA", std::string(isa_name(isa)).c_str());
     const auto chosen = default_isa();
     const bool can = std::find(isas.begin(), isas.end(), isa) != isas.end();

@@ -198,6 +198,25 @@ TEST_P(EveryIsa, DotTileSurvivesExtremeCodes) {
   }
 }
 
+/// Any zero, and all codes that are within an int8 of it.
+TEST_P(EveryIsa, DotTileTakesAnyZero) {
+  uint64_t seed = 300;
+  for (int zero : {0, 1, 64, 100, 128, 200})
+    for (int step : {16, 32})
+      for (int64_t tokens : {1, 3, 4, 12}) {
+        const CodeForm form{32, zero, false, step};
+        test::Unpacked w = random_tile(form, 96, seed++);
+        Rng rng(seed++);
+        const int least = std::max(0, zero - 128), most = std::min(255, zero + 127);
+        for (uint8_t& c : w.code)
+          c = static_cast<uint8_t>(
+              least + static_cast<int>(rng.below(static_cast<uint64_t>(most - least + 1))));
+        const Input x(normals(tokens * 96, seed++), tokens, 96, form);
+        ASSERT_TRUE(same_bits(dot(simd, w.view(), x), dot(ref, w.view(), x)))
+            << "zero " << zero << " step " << step << " tokens " << tokens;
+      }
+}
+
 /// Against double: the exact sums of products of the int8 activations with the tile's weights.
 TEST_P(EveryIsa, DotTileIsCloseToDouble) {
   for (const CodeForm& form : kForms) {

@@ -69,7 +69,11 @@ TEST(Unpack, SimdGivesTheCodecsBits) {
     }
   }
   if (supported_isas().size() > 1) {
+#if defined(__aarch64__)
+    EXPECT_EQ(covered, 14);  // the plane formats; GGUF types have no unpacker in NEON
+#else
     EXPECT_GE(covered, 21);
+#endif
   }
 }
 

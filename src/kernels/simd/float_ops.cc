@@ -1,10 +1,12 @@
 // Float operations in Highway, compiled once per ISA. A logical vector has sixteen lanes: one
-// register on AVX-512, two on AVX2 (kParts), so that the order of sums is the reference's.
+// register on AVX-512, two on AVX2, four on NEON (kParts), so that the order of sums is the
+// reference's.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/simd/float_ops.cc"
-// AVX2 and AVX3 only (the baseline pass below is empty): the scalar path is our own reference,
-// whose multiply-adds are fused, unlike Highway's.
-#define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SSE4 | HWY_AVX3_DL)
+// AVX2, AVX3 and NEON only (the baseline pass below is empty): the scalar path is our own
+// reference, whose multiply-adds are fused, unlike Highway's.
+#define HWY_DISABLED_TARGETS \
+  (HWY_SSSE3 | HWY_SSE4 | HWY_AVX3_DL | HWY_SVE | HWY_SVE_256 | HWY_SVE2 | HWY_SVE2_128)
 #include <cstring>
 
 #include "hwy/foreach_target.h"
@@ -18,7 +20,7 @@ namespace planeloom::simd {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-#if HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3
+#if HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_NEON
 constexpr int kLanes = 16;
 using D = hn::CappedTag<float, kLanes>;
 constexpr D d;
@@ -29,6 +31,7 @@ using V = hn::Vec<D>;
 /// Sixteen floats.
 struct V16 {
   V part[kParts];
+  HWY_INLINE V16() {}  // GCC would compile an implicit one for no target, where NEON's V has none
 };
 
 HWY_INLINE V16 zero16() {
@@ -43,6 +46,11 @@ HWY_INLINE V16 load16(const float* x) {
 }
 /// The first n < 16 floats, zeros after.
 HWY_INLINE V16 load_first(const float* x, int64_t n) {
+#if HWY_MEM_OPS_MIGHT_FAULT  // a masked load reads what it masks
+  HWY_ALIGN float all[kLanes] = {};
+  memcpy(all, x, static_cast<size_t>(n) * sizeof(float));
+  return load16(all);
+#else
   V16 v;
   for (int p = 0; p < kParts; ++p) {
     const int64_t left = n - p * kWidth;
@@ -52,6 +60,7 @@ HWY_INLINE V16 load_first(const float* x, int64_t n) {
                                 d, x + p * kWidth);
   }
   return v;
+#endif
 }
 HWY_INLINE void store_first(V16 v, float* x, int64_t n) {
   HWY_ALIGN float all[kLanes];
@@ -65,17 +74,21 @@ HWY_INLINE void fma16(V16& acc, V16 a, V16 b) {
   for (int p = 0; p < kParts; ++p) acc.part[p] = hn::MulAdd(a.part[p], b.part[p], acc.part[p]);
 }
 
+/// A register to four lanes, lane j with lane j + half.
+template <class DN>
+HWY_INLINE auto fold_to_four(DN dn, hn::Vec<DN> v) {
+  if constexpr (hn::MaxLanes(DN()) == 4) {
+    return v;
+  } else {
+    const hn::Half<DN> half;
+    return fold_to_four(half, hn::Add(hn::LowerHalf(half, v), hn::UpperHalf(half, v)));
+  }
+}
 /// 16 -> 8 -> 4 -> 2 -> 1, lane j with lane j + half.
 HWY_INLINE float fold(V16 v) {
-#if HWY_TARGET == HWY_AVX3
-  const hn::Half<D> d8;
-  const auto eight = hn::Add(hn::LowerHalf(d8, v.part[0]), hn::UpperHalf(d8, v.part[0]));
-#else
-  const D d8;
-  const auto eight = hn::Add(v.part[0], v.part[1]);
-#endif
-  const hn::Half<decltype(d8)> d4;
-  const auto four = hn::Add(hn::LowerHalf(d4, eight), hn::UpperHalf(d4, eight));
+  for (int half = kParts / 2; half >= 1; half /= 2)
+    for (int p = 0; p < half; ++p) v.part[p] = hn::Add(v.part[p], v.part[p + half]);
+  const auto four = fold_to_four(d, v.part[0]);
   const auto two = hn::Add(four, hn::Shuffle1032(four));
   return hn::GetLane(hn::Add(two, hn::Shuffle2301(two)));
 }
@@ -130,8 +143,8 @@ HWY_INLINE void dot_tile(const W* HWY_RESTRICT w, int64_t w_stride, const float*
     for (int r = 0; r < R; ++r) out[t * out_stride + r] = fold(acc[r][t]);
 }
 
-// 16 accumulators leave room for the operands in 32 registers (AVX-512); AVX2 has 16 registers of
-// half the width.
+// 16 accumulators leave room for the operands in 32 registers (AVX-512, NEON); AVX2 has 16
+// registers of half the width.
 constexpr int kTileRows = kParts == 1 ? 4 : 2, kTileTokens = kParts == 1 ? 4 : 2;
 
 template <int T, class W>
@@ -377,7 +390,7 @@ Kernels float_kernels() {
   k.q8_0_to_float = q8_0_to_float;
   return k;
 }
-#endif  // AVX2 or AVX3
+#endif  // AVX2, AVX3 or NEON
 
 }  // namespace HWY_NAMESPACE
 }  // namespace planeloom::simd
@@ -386,6 +399,7 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace planeloom::simd {
 
+#if HWY_ARCH_X86
 const Kernels& avx2_table() {
   static const Kernels kTable = [] {
     Kernels k = N_AVX2::float_kernels();
@@ -409,6 +423,19 @@ const Kernels& avx512_table() {
   }();
   return kTable;
 }
+#else
+const Kernels& neon_table() {
+  static const Kernels kTable = [] {
+    Kernels k = N_NEON::float_kernels();
+    k.isa = Isa::kNeon;
+    k.dot_tile = find_dot_tile_neon();
+    k.find_unpack = find_unpack_neon;
+    k.find_dot = [](const Codec&, int64_t) -> DotPacked { return nullptr; };
+    return k;
+  }();
+  return kTable;
+}
+#endif
 
 }  // namespace planeloom::simd
 #endif

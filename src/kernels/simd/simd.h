@@ -7,10 +7,15 @@ namespace planeloom::simd {
 /// regions.
 const Kernels& avx2_table();
 const Kernels& avx512_table();
+const Kernels& neon_table();
 
 // Integer dots (dot_tile_*.cc); contract in kernels/kernels.h.
 void dot_tile_avx2(const TileView& w, const Int8Block& x, float* y, int64_t y_stride);
 void dot_tile_avx512(const TileView& w, const Int8Block& x, float* y, int64_t y_stride);
+void dot_tile_neon(const TileView& w, const Int8Block& x, float* y, int64_t y_stride);
+void dot_tile_neon_dotprod(const TileView& w, const Int8Block& x, float* y, int64_t y_stride);
+/// The one of these that suits this CPU.
+decltype(Kernels::dot_tile) find_dot_tile_neon();
 /// Dots on packed bytes, or null: bit-planes, trit-planes, rows of GGUF types (dot_*_*.cc).
 DotPacked find_dot_bitplane_avx512(const Codec& codec, int64_t tokens);
 DotPacked find_dot_tritplane_avx512(const Codec& codec, int64_t tokens);

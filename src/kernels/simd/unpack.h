@@ -9,5 +9,6 @@ UnpackTile find_unpack_gguf(const Codec& codec);
 // The plane formats (unpack_planes.cc), compiled per ISA; null for other codecs.
 UnpackTile find_unpack_avx2(const Codec& codec);
 UnpackTile find_unpack_avx512(const Codec& codec);
+UnpackTile find_unpack_neon(const Codec& codec);
 
 }  // namespace planeloom::simd

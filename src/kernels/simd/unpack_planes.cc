@@ -2,7 +2,8 @@
 // integer levels: codecs/level_pairs.h. Those are the definition, these must give their bits.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/simd/unpack_planes.cc"
-#define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SSE4 | HWY_AVX3_DL)
+#define HWY_DISABLED_TARGETS \
+  (HWY_SSSE3 | HWY_SSE4 | HWY_AVX3_DL | HWY_SVE | HWY_SVE_256 | HWY_SVE2 | HWY_SVE2_128)
 #include "codecs/level_pairs.h"
 #include "codecs/planes.h"
 #include "hwy/foreach_target.h"
@@ -16,9 +17,9 @@ namespace planeloom::simd {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-#if HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3
-// A register holds kRows rows of a line: all sixteen on AVX-512, half of them on AVX2. Everything
-// below works on such a part of a tile.
+#if HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_NEON
+// A register holds kRows rows of a line: all sixteen on AVX-512, half of them on AVX2, a quarter on
+// NEON. Everything below works on such a part of a tile.
 using D32 = hn::CappedTag<int32_t, kTileRows>;
 constexpr D32 d32;
 constexpr int kRows = static_cast<int>(hn::MaxLanes(D32()));
@@ -295,9 +296,13 @@ UnpackTile find(const Codec& codec) {
     case CodecLayout::Kind::kGguf:
       break;
   }
+#if HWY_ARCH_X86
   return find_unpack_gguf(codec);
+#else
+  return nullptr;
+#endif
 }
-#endif  // AVX2 or AVX3
+#endif  // AVX2, AVX3 or NEON
 
 }  // namespace HWY_NAMESPACE
 }  // namespace planeloom::simd
@@ -306,8 +311,12 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace planeloom::simd {
 
+#if HWY_ARCH_X86
 UnpackTile find_unpack_avx2(const Codec& codec) { return N_AVX2::find(codec); }
 UnpackTile find_unpack_avx512(const Codec& codec) { return N_AVX3::find(codec); }
+#else
+UnpackTile find_unpack_neon(const Codec& codec) { return N_NEON::find(codec); }
+#endif
 
 }  // namespace planeloom::simd
 #endif
