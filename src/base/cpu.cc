@@ -3,7 +3,28 @@
 #include <cstdlib>
 #include <fstream>
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
 namespace planeloom {
+namespace {
+
+#if defined(__x86_64__)
+/// AMX's tiles of int8. The 8 KiB of tile data are state that Linux saves only for a process that
+/// asked (Documentation/arch/x86/xstate.rst); all its threads may then use them.
+bool amx_int8_granted() {
+  constexpr unsigned kTile = 1u << 24, kInt8 = 1u << 25;  // CPUID 7.0, EDX
+  constexpr long kRequest = 0x1023, kTileData = 18;       // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(d & kTile) || !(d & kInt8)) return false;
+  return syscall(SYS_arch_prctl, kRequest, kTileData) == 0;
+}
+#endif
+
+}  // namespace
 
 std::string_view isa_name(Isa isa) {
   switch (isa) {
@@ -15,14 +36,16 @@ std::string_view isa_name(Isa isa) {
       return "avx2";
     case Isa::kAvx512:
       return "avx512";
+    case Isa::kAmx:
+      return "amx";
   }
   return "?";
 }
 
 Result<Isa> parse_isa(std::string_view name) {
-  for (Isa isa : {Isa::kScalar, Isa::kNeon, Isa::kAvx2, Isa::kAvx512})
+  for (Isa isa : {Isa::kScalar, Isa::kNeon, Isa::kAvx2, Isa::kAvx512, Isa::kAmx})
     if (name == isa_name(isa)) return isa;
-  return fail("[isa] unknown name '{}'; known: scalar, neon, avx2, avx512", name);
+  return fail("[isa] unknown name '{}'; known: scalar, neon, avx2, avx512, amx", name);
 }
 
 std::vector<Isa> supported_isas() {
@@ -35,8 +58,10 @@ std::vector<Isa> supported_isas() {
     isas.push_back(Isa::kAvx2);
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-        __builtin_cpu_supports("avx512vnni"))
+        __builtin_cpu_supports("avx512vnni")) {
       isas.push_back(Isa::kAvx512);
+      if (amx_int8_granted()) isas.push_back(Isa::kAmx);
+    }
   }
 #endif
   return isas;

@@ -8,7 +8,13 @@ namespace planeloom {
 
 /// The implementations of the kernels, worst first. Every one gives the same bits
 /// (kernels/kernels.h).
-enum class Isa { kScalar, kNeon, kAvx2, kAvx512 };  // kAvx512: F, BW, DQ, VL and VNNI
+enum class Isa {
+  kScalar,
+  kNeon,
+  kAvx2,
+  kAvx512,  // F, BW, DQ, VL and VNNI
+  kAmx,     // that, and AMX-TILE and AMX-INT8 with the kernel's permission
+};
 
 std::string_view isa_name(Isa isa);
 Result<Isa> parse_isa(std::string_view name);

@@ -11,6 +11,8 @@ const Kernels& kernels_for(Isa isa) {
     case Isa::kNeon:
       return simd::neon_table();
 #elif defined(__x86_64__)
+    case Isa::kAmx:
+      return simd::amx_table();
     case Isa::kAvx512:
       return simd::avx512_table();
     case Isa::kAvx2:

@@ -43,6 +43,30 @@ struct Int8Block {
   }
 };
 
+/// dot_tiles: tokens of a block, and tiles of sixteen rows that are multiplied at a time; the one
+/// step it knows, and the fewest tokens that it is faster for (docs/decisions/0008).
+inline constexpr int kTilesTokens = 16, kTilesAtOnce = 2, kTilesStep = 32, kTilesLeast = 64;
+/// Bytes behind the codes of an Int8Rows that may be read, and count for nothing.
+inline constexpr int kTilesSlack = kTilesTokens * kTilesStep;
+
+/// Activations of many tokens: blocks of `block` tokens, fewer in the last, one after another, each
+/// an Int8Block of all columns. For dot_tiles a block has kTilesTokens, and a step's columns lie
+/// together: code (cols / step, tokens, step).
+struct Int8Rows {
+  int64_t tokens, cols, block;
+  const int8_t* code;
+  const float* scale;
+  const int32_t* start;
+  const float* weight;
+
+  /// The block of token `first`, a multiple of `block`.
+  Int8Block at(int64_t first, const CodeForm& form) const {
+    const int64_t steps = first * (cols / form.step);
+    return {tokens - first < block ? tokens - first : block, code + first * cols, scale + steps,
+            start + steps, form.affine ? weight + first * (cols / form.group) : nullptr};
+  }
+};
+
 /// A CodeTile to read: sixteen rows, `cols` columns from a multiple of the group on.
 struct TileView {
   const uint8_t* code;  // (cols / 4, 16 rows, 4)
@@ -80,6 +104,12 @@ struct Kernels {
   ///   sum = 0;  per step of it: sum = fma(float(start + sum of code * x.code, exact), x.scale,
   ///   sum) y = fma(sum, scale, y);  affine: y = fma(x.weight, offset, y)
   void (*dot_tile)(const TileView& w, const Int8Block& x, float* y, int64_t y_stride);
+
+  /// The same bits for all tokens of x at once, or null where dot_tile is what there is. w: one or
+  /// two tiles of neighbouring rows of a form with kTilesStep, columns col .. col + cols - 1, y[t *
+  /// y_stride + 16 * tile + r]. Spends the tiles: leaves code - zero in them.
+  void (*dot_tiles)(const CodeTile* w, int tiles, const CodeForm& form, int64_t col, int64_t cols,
+                    const Int8Rows& x, float* y, int64_t y_stride);
 
   /// Quantizes columns of one token, a multiple of 32, step 16 or 32: x (cols) -> code (cols),
   /// scale (cols / step), sum (cols / step).

@@ -77,23 +77,37 @@ int64_t panel_cols(const Codec& codec) {
   return unit * std::max<int64_t>(1, 512 / unit);
 }
 
-/// Sums of rows first .. first + rows - 1 (multiples of 16), unpacked panel by panel.
+/// Sums of rows first .. first + rows - 1 (multiples of 16), unpacked panel by panel, so many tiles
+/// at a time as the dots take.
 void unpacked_rows(const Compute& compute, const PackedMatrix& w, int64_t first, int64_t rows,
                    const LinearInput& input, LinearScratch::Worker& scratch, float* sums) {
   const CodeForm form = w.codec->form();
   const int64_t panel = std::min(panel_cols(*w.codec), w.cols), groups = panel / form.group;
-  const CodeTile tile{at_least(scratch.code, panel * kTileRows),
-                      at_least(scratch.scale, groups * kTileRows),
-                      at_least(scratch.offset, groups * kTileRows)};
+  uint8_t* code = at_least(scratch.code, kTilesAtOnce * panel * kTileRows);
+  float* scale = at_least(scratch.scale, kTilesAtOnce * groups * kTileRows);
+  float* offset = at_least(scratch.offset, kTilesAtOnce * groups * kTileRows);
+  CodeTile tile[kTilesAtOnce];
+  for (int i = 0; i < kTilesAtOnce; ++i)
+    tile[i] = {code + i * panel * kTileRows, scale + i * groups * kTileRows,
+               offset + i * groups * kTileRows};
+  const Int8Rows x = input.int8_rows(form);
+  const bool all_tokens = x.block == kTilesTokens;
+  const int at_once = all_tokens ? kTilesAtOnce : 1;
   const UnpackTile fast = compute.kernels->find_unpack(*w.codec);
   for (int64_t c = 0; c < w.cols; c += panel) {
     const int64_t cols = std::min(panel, w.cols - c);
-    for (int64_t r = 0; r < rows; r += kTileRows) {
-      fast ? fast(w, first + r, c, cols, tile) : w.codec->unpack_tile(w, first + r, c, cols, tile);
-      for (int64_t t = 0; t < input.tokens(); t += kBlockTokens)
-        compute.kernels->dot_tile({tile.code, tile.scale, tile.offset, cols, form},
-                                  input.int8_block(t, form).from_col(c, form), sums + t * rows + r,
-                                  rows);
+    for (int64_t r = 0; r < rows; r += at_once * kTileRows) {
+      const int tiles = static_cast<int>(std::min<int64_t>(at_once, (rows - r) / kTileRows));
+      for (int i = 0; i < tiles; ++i)
+        fast ? fast(w, first + r + i * kTileRows, c, cols, tile[i])
+             : w.codec->unpack_tile(w, first + r + i * kTileRows, c, cols, tile[i]);
+      if (all_tokens) {
+        compute.kernels->dot_tiles(tile, tiles, form, c, cols, x, sums + r, rows);
+        continue;
+      }
+      for (int64_t t = 0; t < x.tokens; t += x.block)
+        compute.kernels->dot_tile({code, scale, offset, cols, form},
+                                  x.at(t, form).from_col(c, form), sums + t * rows + r, rows);
     }
   }
 }
@@ -121,10 +135,10 @@ void code_block(const Compute& compute, const PackedMatrix& w, int64_t first, in
 constexpr int64_t kChunk = 512;
 
 /// Columns begin .. begin + cols - 1 of a block of tokens, rounded token by token and laid side by
-/// side.
+/// side, `together` columns of each.
 void quantize_block(const Kernels& kernels, const float* x, int64_t stride, int64_t tokens,
-                    int64_t begin, int64_t cols, int64_t step, int8_t* code, float* scale,
-                    int32_t* sum) {
+                    int64_t begin, int64_t cols, int64_t step, int64_t together, int8_t* code,
+                    float* scale, int32_t* sum) {
   code += begin * tokens;
   scale += begin / step * tokens;
   sum += begin / step * tokens;
@@ -134,7 +148,11 @@ void quantize_block(const Kernels& kernels, const float* x, int64_t stride, int6
   int32_t one_sum[kChunk / 16];
   for (int64_t t = 0; t < tokens; ++t) {
     kernels.quantize_int8(x + t * stride + begin, cols, step, one_code, one_scale, one_sum);
-    for (int64_t c = 0; c < cols; c += 4) std::memcpy(code + c * tokens + 4 * t, one_code + c, 4);
+    if (together == 4)
+      for (int64_t c = 0; c < cols; c += 4) std::memcpy(code + c * tokens + 4 * t, one_code + c, 4);
+    else
+      for (int64_t c = 0; c < cols; c += together)
+        std::copy_n(one_code + c, together, code + c * tokens + together * t);
     for (int64_t s = 0; s < cols / step; ++s) {
       scale[s * tokens + t] = one_scale[s];
       sum[s * tokens + t] = one_sum[s];
@@ -158,19 +176,19 @@ void LinearInput::set(const float* x, int64_t stride, int64_t tokens, int64_t co
 
 void LinearInput::make_codes(const Compute& compute, int64_t step, Int8& out) const {
   const int64_t steps = cols_ / step;
-  int8_t* code = at_least(out.code, tokens_ * cols_);
+  int8_t* code = at_least(out.code, tokens_ * cols_ + kTilesSlack);
   float* scale = at_least(out.scale, tokens_ * steps);
   int32_t* sum = at_least(out.sum, tokens_ * steps);
-  const int64_t chunks = (cols_ + kChunk - 1) / kChunk,
-                blocks = (tokens_ + kBlockTokens - 1) / kBlockTokens;
-  const int64_t grain = std::max<int64_t>(1, 16 / std::min<int64_t>(tokens_, kBlockTokens));
+  const int64_t block = out.block, chunks = (cols_ + kChunk - 1) / kChunk,
+                blocks = (tokens_ + block - 1) / block;
+  const int64_t grain = std::max<int64_t>(1, 16 / std::min(tokens_, block));
   compute.pool->parallel_for(blocks * chunks, grain, [&](int64_t begin, int64_t end, int) {
     for (int64_t job = begin; job < end; ++job) {
-      const int64_t first = job / chunks * kBlockTokens, col = job % chunks * kChunk;
+      const int64_t first = job / chunks * block, col = job % chunks * kChunk;
       quantize_block(*compute.kernels, x_ + first * stride_, stride_,
-                     std::min<int64_t>(kBlockTokens, tokens_ - first), col,
-                     std::min(kChunk, cols_ - col), step, code + first * cols_,
-                     scale + first * steps, sum + first * steps);
+                     std::min(block, tokens_ - first), col, std::min(kChunk, cols_ - col), step,
+                     block == kTilesTokens ? step : 4, code + first * cols_, scale + first * steps,
+                     sum + first * steps);
     }
   });
 }
@@ -178,8 +196,8 @@ void LinearInput::make_codes(const Compute& compute, int64_t step, Int8& out) co
 void LinearInput::make_weights(const CodeForm& form, Int8& out) const {
   const int64_t steps = form.group / form.step, groups = cols_ / form.group;
   float* weight = at_least(out.weight, tokens_ * groups);
-  for (int64_t first = 0; first < tokens_; first += kBlockTokens) {
-    const int64_t width = std::min<int64_t>(kBlockTokens, tokens_ - first);
+  for (int64_t first = 0; first < tokens_; first += out.block) {
+    const int64_t width = std::min(out.block, tokens_ - first);
     const int32_t* sum = out.sum.data() + first * (cols_ / form.step);
     const float* scale = out.scale.data() + first * (cols_ / form.step);
     float* to = weight + first * groups;
@@ -192,6 +210,9 @@ void LinearInput::make_weights(const CodeForm& form, Int8& out) const {
 
 void LinearInput::make_int8(const Compute& compute, const CodeForm& form) {
   Int8& out = by_step(form.step);
+  const bool for_tiles =
+      compute.kernels->dot_tiles && form.step == kTilesStep && tokens_ >= kTilesLeast;
+  out.block = for_tiles ? kTilesTokens : kBlockTokens;
   if (!out.made) make_codes(compute, form.step, out);
   out.made = true;
   if (form.zero != out.zero) {
@@ -206,12 +227,11 @@ void LinearInput::make_int8(const Compute& compute, const CodeForm& form) {
   }
 }
 
-Int8Block LinearInput::int8_block(int64_t first, const CodeForm& form) const {
+Int8Rows LinearInput::int8_rows(const CodeForm& form) const {
   const Int8& made = by_step(form.step);
-  const int64_t steps = first * (cols_ / form.step);
-  return {std::min<int64_t>(kBlockTokens, tokens_ - first), made.code.data() + first * cols_,
-          made.scale.data() + steps, made.start.data() + steps,
-          form.affine ? made.weight.data() + first * (cols_ / form.group) : nullptr};
+  return {
+      tokens_,           cols_, made.block, made.code.data(), made.scale.data(), made.start.data(),
+      made.weight.data()};
 }
 
 void linear(const Compute& compute, const PackedMatrix& w, std::span<const float> bias,

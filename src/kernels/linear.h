@@ -20,8 +20,13 @@ class LinearInput {
   void set(const float* x, int64_t stride, int64_t tokens, int64_t cols);
   /// Makes the int8 form that weights of this form meet, where it is not made yet.
   void make_int8(const Compute& compute, const CodeForm& form);
+  /// All of it, in the form of the kernels that made it: for dot_tiles where those have it, the
+  /// step is kTilesStep and there are kTilesLeast tokens.
+  Int8Rows int8_rows(const CodeForm& form) const;
   /// kBlockTokens tokens of it from `first` on, a multiple of that; fewer at the end.
-  Int8Block int8_block(int64_t first, const CodeForm& form) const;
+  Int8Block int8_block(int64_t first, const CodeForm& form) const {
+    return int8_rows(form).at(first, form);
+  }
 
   const float* x() const { return x_; }
   int64_t stride() const { return stride_; }
@@ -32,6 +37,7 @@ class LinearInput {
   /// Blocks of tokens one after another, each as Int8Block has it.
   struct Int8 {
     bool made = false;
+    int64_t block = kBlockTokens;
     std::vector<int8_t> code;
     std::vector<float> scale;
     std::vector<int32_t> sum;  // of the codes of a step
@@ -55,9 +61,9 @@ class LinearScratch {
  public:
   struct Worker {
     std::vector<float> floats;  // (block rows, cols)
-    std::vector<uint8_t> code;  // (panel columns / 4, 16 rows, 4)
-    std::vector<float> scale;   // (panel columns / group, 16 rows)
-    std::vector<float> offset;  // (panel columns / group, 16 rows)
+    std::vector<uint8_t> code;  // (kTilesAtOnce, panel columns / 4, 16 rows, 4)
+    std::vector<float> scale;   // (kTilesAtOnce, panel columns / group, 16 rows)
+    std::vector<float> offset;  // (kTilesAtOnce, panel columns / group, 16 rows)
     std::vector<float> sums;    // (tokens, block rows)
   };
   /// Call before a parallel region; worker() inside it.

@@ -8,7 +8,7 @@ namespace planeloom::lanes {
 
 const LaneKernels& lane_kernels(Isa isa) {
 #if defined(__x86_64__)
-  if (isa == Isa::kAvx512) return avx512::table();
+  if (isa == Isa::kAvx512 || isa == Isa::kAmx) return avx512::table();
   if (isa == Isa::kAvx2) return avx2::table();
 #endif
   return base::table();

@@ -13,7 +13,7 @@ namespace {
 using test::ScopedEnv;
 
 TEST(Isa, NamesGoThereAndBack) {
-  for (Isa isa : {Isa::kScalar, Isa::kNeon, Isa::kAvx2, Isa::kAvx512}) {
+  for (Isa isa : {Isa::kScalar, Isa::kNeon, Isa::kAvx2, Isa::kAvx512, Isa::kAmx}) {
     const auto parsed = parse_isa(isa_name(isa));
     ASSERT_TRUE(parsed) << parsed.error().message;
     EXPECT_EQ(*parsed, isa);
@@ -24,7 +24,7 @@ TEST(Isa, UnknownNamesAreAnsweredWithTheKnownOnes) {
   for (const char* name : {"", "AVX2", "avx", "avx512 ", "NEON"}) {
     const auto parsed = parse_isa(name);
     ASSERT_FALSE(parsed) << name;
-    EXPECT_NE(parsed.error().message.find("scalar, neon, avx2, avx512"), std::string::npos);
+    EXPECT_NE(parsed.error().message.find("scalar, neon, avx2, avx512, amx"), std::string::npos);
   }
 }
 
@@ -59,7 +59,7 @@ TEST(Isa, TheEnvironmentChooses) {
     EXPECT_EQ(default_isa().value(), supported_isas().back());
   }
   const auto isas = supported_isas();
-  for (Isa isa : {Isa::kScalar, Isa::kNeon, Isa::kAvx2, Isa::kAvx512}) {
+  for (Isa isa : {Isa::kScalar, Isa::kNeon, Isa::kAvx2, Isa::kAvx512, Isa::kAmx}) {
     const ScopedEnv set("PLANELOOM_ISA", std::string(isa_name(isa)).c_str());
     const auto chosen = default_isa();
     const bool can = std::find(isas.begin(), isas.end(), isa) != isas.end();

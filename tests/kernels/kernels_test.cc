@@ -149,13 +149,15 @@ const CodeForm kForms[] = {{16, 32, false, 16, 63},   {16, 0, true, 16, 15},
                            {96, 128, false, 16, 255}, {96, 64, false, 32, 128},
                            {64, 5, false, 32, 10},    {256, 1, false, 16, 3}};
 
-/// Activations as the reference rounds them, in the form that weights of `form` meet.
+/// Activations in the form that weights of `form` meet with these kernels; without any, as the
+/// reference rounds them.
 struct Input {
-  Input(const std::vector<float>& values, int64_t token_count, int64_t cols, const CodeForm& f)
+  Input(const std::vector<float>& values, int64_t token_count, int64_t cols, const CodeForm& f,
+        const Kernels& kernels = ref::table())
       : x(values), form(f), tokens(token_count) {
     ThreadPool one(1);
     rows.set(x.data(), cols, tokens, cols);
-    rows.make_int8({&one, &ref::table()}, form);
+    rows.make_int8({&one, &kernels}, form);
   }
   std::vector<float> x;
   CodeForm form;
@@ -182,6 +184,38 @@ TEST_P(EveryIsa, DotTileHasTheReferenceBits) {
         ASSERT_TRUE(same_bits(dot(simd, w.view(), x), dot(ref, w.view(), x)))
             << "group " << form.group << " zero " << form.zero << " tokens " << tokens;
       }
+}
+
+/// One or two tiles that begin at a column of their own, all tokens at once.
+TEST_P(EveryIsa, DotTilesGivesTheBitsOfDotTile) {
+  if (!simd.dot_tiles) GTEST_SKIP() << "this ISA has none";
+  uint64_t seed = 500;
+  for (const CodeForm& form : {CodeForm{32, 0, true, 32, 15}, CodeForm{32, 128, false, 32, 255},
+                               CodeForm{64, 64, false, 32, 128}, CodeForm{96, 128, false, 32, 255},
+                               CodeForm{128, 8, false, 32, 15}, CodeForm{320, 128, false, 32, 255}})
+    for (int64_t groups : {1, 2, 3, 7})
+      for (int64_t tokens : {64, 65, 70, 78, 79, 80, 97})
+        for (int tiles : {1, 2}) {
+          const int64_t cols = groups * std::max(form.group, 32), col = std::max(form.group, 32),
+                        all = col + cols + 2 * col, stride = tiles * kTileRows + 3;
+          const auto values = normals(tokens * all, seed++);
+          const Input x(values, tokens, all, form), own(values, tokens, all, form, simd);
+          std::vector<float> got = normals(tokens * stride, 55), want(got);
+          std::vector<test::Unpacked> tile;
+          CodeTile codes[kTilesAtOnce];
+          for (int i = 0; i < tiles; ++i) {
+            tile.push_back(random_tile(form, cols, seed++));
+            const auto& last = tile.back();
+            for (int64_t t = 0; t < tokens; t += kBlockTokens)
+              ref.dot_tile(last.view(), x.rows.int8_block(t, form).from_col(col, form),
+                           want.data() + t * stride + i * kTileRows, stride);
+          }
+          for (int i = 0; i < tiles; ++i) codes[i] = tile[static_cast<size_t>(i)].tile();
+          simd.dot_tiles(codes, tiles, form, col, cols, own.rows.int8_rows(form), got.data(),
+                         stride);
+          ASSERT_TRUE(same_bits(got, want)) << "group " << form.group << " step " << form.step
+                                            << " tokens " << tokens << " tiles " << tiles;
+        }
 }
 
 TEST_P(EveryIsa, DotTileSurvivesExtremeCodes) {

@@ -61,6 +61,32 @@ TEST(LinearOp, SameBitsForAnyBatchThreadsAndIsa) {
     }
 }
 
+/// Enough tokens for dot_tiles, rows that fill no pair of tiles, a last panel of few steps.
+TEST(LinearOp, SameBitsForManyTokensOfPlanes) {
+  ThreadPool one(1), three(3);
+  Rng rng(5);
+  for (const char* name : {"bitplane k=2 g=64", "bitplane k=4 g=96", "tritplane g=96"}) {
+    const Codec* codec = *codec_by_name(name);
+    const int64_t rows = 77, cols = 576, tokens = 67;
+    const auto bytes = [&](int64_t per_row) {
+      std::vector<std::byte> v(static_cast<size_t>(stored_rows(*codec, rows) * per_row));
+      for (std::byte& b : v) b = static_cast<std::byte>(rng.next() & 0xbb);  // no NaN in any half
+      return v;
+    };
+    Case c;
+    const auto codes = bytes(codec->code_bytes(cols)), coef = bytes(codec->coef_bytes(cols));
+    c.w = {codec, rows, cols, codes, coef};
+    c.x.resize(static_cast<size_t>(tokens * cols));
+    for (float& v : c.x) v = static_cast<float>(rng.normal());
+    const auto want = run({&one, &kernels_for(Isa::kScalar)}, c, 0, tokens, ActivationMode::kInt8);
+    for (Isa isa : supported_isas())
+      for (ThreadPool* pool : {&one, &three}) {
+        const auto got = run({pool, &kernels_for(isa)}, c, 0, tokens, ActivationMode::kInt8);
+        EXPECT_EQ(std::memcmp(got.data(), want.data(), want.size() * 4), 0) << name;
+      }
+  }
+}
+
 TEST(LinearOp, Int8StaysWithinItsRoundingBound) {
   ThreadPool pool(1);
   const Case c = make_case(DType::kQ8_0, 40, 128, 3);

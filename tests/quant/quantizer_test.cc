@@ -80,9 +80,8 @@ TEST(Quantizer, FormsOfCoefficients) {
     EXPECT_DOUBLE_EQ(a->report.bits_per_weight, (code_bits + c.coefficient_bits / 128) * 64 / 53);
     EXPECT_LE(a->report.weight_error, c.most * half->report.weight_error)
         << c.method << c.bits << " " << half->report.weight_error;
-    if (a->report.output_error) {
-      EXPECT_LE(*a->report.output_error, c.most * c.most * *half->report.output_error)
-          << c.method << c.bits;
+    if (std::string(c.method) == "bpdq") {  // the only one of them that minimises it
+      EXPECT_LE(*a->report.output_error, c.most * c.most * *half->report.output_error) << c.bits;
     }
   }
 }

@@ -169,6 +169,7 @@ const Kernels& table() {
                               dot_f16,
                               dot_bf16,
                               dot_tile,
+                              nullptr,
                               quantize_int8,
                               rms_norm,
                               exp_sum,

@@ -8,6 +8,8 @@ namespace planeloom::simd {
 const Kernels& avx2_table();
 const Kernels& avx512_table();
 const Kernels& neon_table();
+/// AVX-512's, and dot_tiles (dot_tiles_amx.cc).
+const Kernels& amx_table();
 
 // Integer dots (dot_tile_*.cc); contract in kernels/kernels.h.
 void dot_tile_avx2(const TileView& w, const Int8Block& x, float* y, int64_t y_stride);
