@@ -30,7 +30,8 @@ Result<std::unique_ptr<AppContext>> AppContext::create() {
     if (std::find(isas.begin(), isas.end(), isa) == isas.end())
       return fail("[isa] this CPU cannot run {}; `planeloom --isa list` names what it can", wanted);
   }
-  return std::unique_ptr<AppContext>(new AppContext(global_options().threads, global_options().bind, kernels_for(isa)));
+  return std::unique_ptr<AppContext>(
+      new AppContext(global_options().threads, global_options().bind, kernels_for(isa)));
 }
 
 void on_run(CLI::App* command, std::function<Status()> body) {

@@ -24,9 +24,9 @@ inline constexpr int kExitFailure = 1, kExitUsage = 2, kExitInterrupted = 130;
 
 /// Options that stand before or after the subcommand's name.
 struct GlobalOptions {
-  int threads = 0;  // 0: every CPU that this process may use
+  int threads = 0;    // 0: every CPU that this process may use
   bool bind = false;  // threads to CPUs
-  std::string isa;  // empty: PLANELOOM_ISA, else the best
+  std::string isa;    // empty: PLANELOOM_ISA, else the best
 };
 GlobalOptions& global_options();
 

@@ -67,7 +67,6 @@ __attribute__((target("avx2"))) void dots_avx2() {
     }
   for (int k = 0; k < kChains; ++k) asm volatile("" ::"x"(sum[k]));
 }
-#endif
 
 constexpr int kTileDots = 8;
 
@@ -98,6 +97,7 @@ Dots dots_of(Isa isa) {
   if (isa == Isa::kAvx512) return {dots_avx512, kRounds * kChains * 64};
   return {dots_avx2, kRounds * kChains * 32};
 }
+#endif
 
 }  // namespace
 

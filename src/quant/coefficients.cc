@@ -58,8 +58,8 @@ void CoefficientForm::round_to_bytes(double* c, std::byte* to) const {
   for (int i = 0; i < count(); ++i) largest = std::max(largest, std::abs(c[i]));
   int exponent = kLeastExponent;
   if (largest > 0)  // at most 127 of a single coefficient: where the search begins
-    exponent = std::clamp(std::ilogb(largest) - 6 + kExponentBias, kLeastExponent,
-                          int{kLargestExponent});
+    exponent =
+        std::clamp(std::ilogb(largest) - 6 + kExponentBias, kLeastExponent, int{kLargestExponent});
   double q[kMaxPlanes + 1];
   for (;; ++exponent) {
     for (int i = 0; i < count(); ++i)

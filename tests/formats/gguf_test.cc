@@ -256,8 +256,8 @@ TEST(GgufReader, FlippedBytesNeverCrash) {
     }
 }
 
-// A file of a 72B model's size, without its data on the disk: what is checked are sizes and offsets,
-// so no page beyond the front is read, and opening takes as long as for a small file.
+// A file of a 72B model's size, without its data on the disk: what is checked are sizes and
+// offsets, so no page beyond the front is read, and opening takes as long as for a small file.
 TEST(GgufReader, AFileOf20GigabytesOpensWithoutTouchingItsData) {
   GgufBuilder b;
   b.string("general.architecture", "qwen2").u32("general.alignment", 64);

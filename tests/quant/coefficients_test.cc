@@ -44,7 +44,8 @@ RC_GTEST_PROP(CoefficientForm, RoundedBitPlanesAreWhatAReaderDecodes, ()) {
   for (double v : given) top = std::max(top, std::abs(v));
   for (size_t i = 0; i < w.size(); ++i) {
     double want = c[static_cast<size_t>(planes)];
-    for (int p = 0; p < planes; ++p) want += i >> p & 1 && i % (1u << planes) >> p & 1 ? c[static_cast<size_t>(p)] : 0;
+    for (int p = 0; p < planes; ++p)
+      want += i >> p & 1 && i % (1u << planes) >> p & 1 ? c[static_cast<size_t>(p)] : 0;
     // fp16 tables are added in float
     RC_ASSERT(std::abs(w[i] - want) <= (stored == Coefficients::kHalf ? 1e-6 * top : 0));
   }
@@ -74,8 +75,10 @@ RC_GTEST_PROP(CoefficientForm, RoundedTritPlanesAreWhatAReaderDecodes, ()) {
   std::vector<float> w(32);
   m->codec->decode_row(m->view(), 0, w.data());
   for (size_t i = 0; i < w.size(); ++i) {
-    const double t1 = static_cast<double>(codes[i] % 3) - 1, t2 = static_cast<double>(codes[i] / 3) - 1;
-    const double want = stored == Coefficients::kTied ? c[0] * (3 * t1 + 2 * t2) : c[0] * t1 + c[1] * t2;
+    const double t1 = static_cast<double>(codes[i] % 3) - 1,
+                 t2 = static_cast<double>(codes[i] / 3) - 1;
+    const double want =
+        stored == Coefficients::kTied ? c[0] * (3 * t1 + 2 * t2) : c[0] * t1 + c[1] * t2;
     RC_ASSERT(std::abs(w[i] - want) <= 1e-6 * std::abs(want));
   }
   auto again = c;

@@ -114,8 +114,8 @@ PL_AVX2 __m256i of_bit(const LevelTable& t, __m256i v, int quad) {
   const __m256i four_r = _mm256_broadcastsi128_si256(
                     _mm_setr_epi8(0, 0, 0, 0, 4, 4, 4, 4, 8, 8, 8, 8, 12, 12, 12, 12)),
                 moved = _mm256_srli_epi16(v, quad);
-  return _mm256_shuffle_epi8(
-      t.by_row, _mm256_or_si256(_mm256_and_si256(moved, _mm256_set1_epi8(1)), four_r));
+  return _mm256_shuffle_epi8(t.by_row,
+                             _mm256_or_si256(_mm256_and_si256(moved, _mm256_set1_epi8(1)), four_r));
 }
 
 /// The level (a code when K <= 2) of columns 4 quad ... of a step; v: K half lines.
@@ -146,11 +146,12 @@ PL_AVX2 void step_sums(const Levels levels[H], const std::byte* line, const int8
     for (int t = 0; t < T; ++t) {
       const __m256i xs = four(x + (quad * T + t) * 4);
       for (int h = 0; h < H; ++h) {
-        const __m256i products =
-            K <= 2 ? _mm256_maddubs_epi16(level[h], xs)
-                   : _mm256_maddubs_epi16(_mm256_abs_epi8(level[h]), _mm256_sign_epi8(xs, level[h]));
+        const __m256i products = K <= 2 ? _mm256_maddubs_epi16(level[h], xs)
+                                        : _mm256_maddubs_epi16(_mm256_abs_epi8(level[h]),
+                                                               _mm256_sign_epi8(xs, level[h]));
         exact[h][t] = _mm256_add_epi32(exact[h][t], _mm256_madd_epi16(products, ones));
-        asm("" : "+x"(exact[h][t]));  // or GCC adds in a tree, whose leaves do not fit the registers
+        asm(""
+            : "+x"(exact[h][t]));  // or GCC adds in a tree, whose leaves do not fit the registers
       }
     }
   }
@@ -213,8 +214,9 @@ constexpr DotPacked kPlanes[kMaxPlanes] = {few_tokens<1, C>, few_tokens<2, C>, f
 DotPacked find_dot_bitplane_avx2(const Codec& codec, int64_t tokens) {
   const CodecLayout layout = codec.layout();
   if (tokens > kMostTokens) return nullptr;
-  return layout.coefficients == Coefficients::kByte ? kPlanes<Coefficients::kByte>[layout.planes - 1]
-                                                    : kPlanes<Coefficients::kHalf>[layout.planes - 1];
+  return layout.coefficients == Coefficients::kByte
+             ? kPlanes<Coefficients::kByte>[layout.planes - 1]
+             : kPlanes<Coefficients::kHalf>[layout.planes - 1];
 }
 
 }  // namespace planeloom::simd

@@ -28,7 +28,8 @@ struct Quads {
 PL_AVX2 __m256i low_nibbles(__m256i v) { return _mm256_and_si256(v, _mm256_set1_epi8(15)); }
 PL_AVX2 __m256i high_nibbles(__m256i v) { return low_nibbles(_mm256_srli_epi16(v, 4)); }
 
-/// Sixteen bytes at the same place of eight rows, transposed: dword r of code[q] is row r's dword q.
+/// Sixteen bytes at the same place of eight rows, transposed: dword r of code[q] is row r's dword
+/// q.
 PL_AVX2 Quads sixteen_bytes(const uint8_t* const rows[], int64_t at) {
   __m256i v[4];
   for (int r = 0; r < 4; ++r)
@@ -97,8 +98,8 @@ template <int kBytesOf, bool kAffineOf>
 struct Nibbles : Block32<kBytesOf, kAffineOf> {
   static constexpr int kTop = 15;
   using Chunk = Quads;
-  PL_AVX2 static Chunk load(const uint8_t* const rows[], int64_t at,
-                            const typename Nibbles::Block&, int) {
+  PL_AVX2 static Chunk load(const uint8_t* const rows[], int64_t at, const typename Nibbles::Block&,
+                            int) {
     return sixteen_bytes(rows, at + kBytesOf - 16);
   }
   PL_AVX2 static Quads quads(const Chunk& chunk, int s) {
@@ -126,15 +127,14 @@ struct FiveBits : Block32<kBytesOf, kAffineOf> {
   PL_AVX2 static Quads quads(const Chunk& chunk, int s) {
     Quads out = Nibbles<kBytesOf, kAffineOf>::quads(chunk.low, s);
     for (int q = 0; q < 4; ++q) {  // bit 16 s + 4 q + i -> byte i
-      const __m256i byte = _mm256_add_epi8(
-          _mm256_setr_epi8(0, 0, 0, 0, 4, 4, 4, 4, 8, 8, 8, 8, 12, 12, 12, 12, 0, 0, 0, 0, 4, 4, 4,
-                           4, 8, 8, 8, 8, 12, 12, 12, 12),
-          _mm256_set1_epi8(static_cast<char>(2 * s + q / 2)));
+      const __m256i byte =
+          _mm256_add_epi8(_mm256_setr_epi8(0, 0, 0, 0, 4, 4, 4, 4, 8, 8, 8, 8, 12, 12, 12, 12, 0, 0,
+                                           0, 0, 4, 4, 4, 4, 8, 8, 8, 8, 12, 12, 12, 12),
+                          _mm256_set1_epi8(static_cast<char>(2 * s + q / 2)));
       const __m256i bit = _mm256_set1_epi32(q % 2 ? static_cast<int>(0x80402010) : 0x08040201);
-      const __m256i set = _mm256_cmpeq_epi8(
-          _mm256_and_si256(_mm256_shuffle_epi8(chunk.fifth, byte), bit), bit);
-      out.code[q] =
-          _mm256_or_si256(out.code[q], _mm256_and_si256(set, _mm256_set1_epi8(16)));
+      const __m256i set =
+          _mm256_cmpeq_epi8(_mm256_and_si256(_mm256_shuffle_epi8(chunk.fifth, byte), bit), bit);
+      out.code[q] = _mm256_or_si256(out.code[q], _mm256_and_si256(set, _mm256_set1_epi8(16)));
     }
     return out;
   }
@@ -165,9 +165,11 @@ PL_AVX2 void scales_and_minima(const uint8_t* const rows[], int64_t at,
                 low6 = _mm256_set1_epi8(63), top2 = _mm256_set1_epi8(48);
   // Byte j: scale (minimum) of group j, or 4 + j.
   const __m256i scale[2] = {_mm256_and_si256(w0, low6),
-                            _mm256_or_si256(low_nibbles(w2), _mm256_and_si256(_mm256_srli_epi16(w0, 2), top2))},
+                            _mm256_or_si256(low_nibbles(w2),
+                                            _mm256_and_si256(_mm256_srli_epi16(w0, 2), top2))},
                 minimum[2] = {_mm256_and_si256(w1, low6),
-                            _mm256_or_si256(high_nibbles(w2), _mm256_and_si256(_mm256_srli_epi16(w1, 2), top2))};
+                              _mm256_or_si256(high_nibbles(w2),
+                                              _mm256_and_si256(_mm256_srli_epi16(w1, 2), top2))};
   const __m256i byte = _mm256_set1_epi32(255);
   for (int g = 0; g < 8; ++g) {
     const int shift = 8 * (g % 4);
@@ -257,8 +259,7 @@ struct Q6_K {
   PL_AVX2 static Chunk load(const uint8_t* const rows[], int64_t at, const Block&, int chunk) {
     Chunk out;
     for (int p = 0; p < 4; ++p) out.low[p] = sixteen_bytes(rows, at + 64 * chunk + 16 * p);
-    for (int h = 0; h < 2; ++h)
-      out.crumbs[h] = sixteen_bytes(rows, at + 128 + 32 * chunk + 16 * h);
+    for (int h = 0; h < 2; ++h) out.crumbs[h] = sixteen_bytes(rows, at + 128 + 32 * chunk + 16 * h);
     return out;
   }
   PL_AVX2 static Quads quads(const Chunk& chunk, int s) {
@@ -269,8 +270,7 @@ struct Q6_K {
                           : s / 2 == 1 ? _mm256_slli_epi16(c, 2)
                           : s / 2 == 2 ? c
                                        : _mm256_srli_epi16(c, 2);
-      out.code[q] =
-          _mm256_or_si256(out.code[q], _mm256_and_si256(at4, _mm256_set1_epi8(48)));
+      out.code[q] = _mm256_or_si256(out.code[q], _mm256_and_si256(at4, _mm256_set1_epi8(48)));
     }
     return out;
   }
@@ -279,7 +279,8 @@ struct Q6_K {
 /// Dots of four unsigned codes up to kTop, or signed ones, with four int8 activations at x.
 template <int kTop>
 PL_AVX2 __m256i dot4(__m256i code, const int8_t* x) {
-  const __m256i four = _mm256_set1_epi32(static_cast<int>(word_at(reinterpret_cast<const uint8_t*>(x))));
+  const __m256i four =
+      _mm256_set1_epi32(static_cast<int>(word_at(reinterpret_cast<const uint8_t*>(x))));
   if constexpr (kTop == kSigned)
     return _mm256_maddubs_epi16(_mm256_abs_epi8(code), _mm256_sign_epi8(four, code));
   else

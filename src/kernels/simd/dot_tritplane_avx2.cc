@@ -85,8 +85,8 @@ PL_AVX2 __m256i sixteen_bytes(const uint8_t* table) {
 
 /// start + the sums of 16-bit pairs.
 PL_AVX2 __m256 whole(__m256i pairs, int32_t start) {
-  return _mm256_cvtepi32_ps(_mm256_add_epi32(_mm256_madd_epi16(pairs, _mm256_set1_epi16(1)),
-                                             _mm256_set1_epi32(start)));
+  return _mm256_cvtepi32_ps(
+      _mm256_add_epi32(_mm256_madd_epi16(pairs, _mm256_set1_epi16(1)), _mm256_set1_epi32(start)));
 }
 
 /// The exact sum of level x over a step of 32 columns of eight rows, as float, for T tokens.

@@ -14,9 +14,7 @@
 
 namespace planeloom::simd {
 
-PL_AVX2 __m256i load32(const void* p) {
-  return _mm256_loadu_si256(static_cast<const __m256i*>(p));
-}
+PL_AVX2 __m256i load32(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
 PL_AVX2 __m128i load16(const void* p) { return _mm_loadu_si128(static_cast<const __m128i*>(p)); }
 
 /// Four neighbouring activations in every lane.
