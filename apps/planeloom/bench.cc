@@ -2,19 +2,19 @@
 // could do.
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
+#include "bench_report.h"
 #include "commands.h"
 #include "common.h"
 #include "eval/machine.h"
-#include "eval/speed.h"
 #include "eval/synthetic_model.h"
+#include "text_options.h"
 
 namespace planeloom {
 namespace {
 
 struct Options {
-  std::string model, shape, codec = "bitplane k=2 g=64", head = "Q8_0";
+  std::string model, shape, codec = "bitplane k=2 g=64", head = "Q8_0", cache = "f16";
   std::vector<int> threads;
   SpeedOptions speed;
   bool float_activations = false, json = false;
@@ -53,76 +53,41 @@ Result<Subject> load(const Options& o) {
   return fail("[bench] shape '{}'; known: {}", o.shape, shape_names());
 }
 
-double best(const std::vector<double>& seconds) {
-  return *std::min_element(seconds.begin(), seconds.end());
-}
-double median(std::vector<double> seconds) {
-  std::sort(seconds.begin(), seconds.end());
-  const size_t half = seconds.size() / 2;
-  return seconds.size() % 2 ? seconds[half] : (seconds[half - 1] + seconds[half]) / 2;
-}
-
-/// One phase beside the machine's limits: weights are read once per token in decode; in prefill
-/// what counts is multiply-adds.
-nlohmann::ordered_json phase_json(const PhaseSpeed& phase, int64_t tokens, double bytes_per_second,
-                                  double weights, double peak, bool decode, const Model& model,
-                                  bool profile) {
-  const auto count = static_cast<double>(tokens);
-  const double seconds = best(phase.seconds);
-  nlohmann::ordered_json j{{"tokens", tokens},
-                           {"rounds", phase.seconds.size()},
-                           {"tokens_per_second", count / seconds},
-                           {"tokens_per_second_median", count / median(phase.seconds)}};
-  if (decode) {
-    const double rate = count * static_cast<double>(bytes_per_token(model)) / seconds;
-    j["read_gb_per_second"] = rate / 1e9;
-    j["percent_of_read_bandwidth"] = 100 * rate / bytes_per_second;
+/// All that is asked for, with so many threads.
+Result<nlohmann::ordered_json> measure_run(const Options& o, const Model& model, int threads,
+                                           Isa isa, uint64_t& peak) {
+  ThreadPool pool(threads);
+  const Compute compute{&pool, &kernels_for(isa)};
+  const MachineLimits limits{read_bandwidth(pool), int8_peak(pool, isa)};
+  restart_peak_rss();  // that took a large buffer
+  nlohmann::ordered_json j{{"threads", threads},
+                           {"machine_read_gb_per_second", limits.bytes_per_second / 1e9},
+                           {"machine_int8_multiply_adds_per_ns", limits.int8_multiply_adds / 1e9}};
+  TerminalProgress progress;
+  if (o.speed.prompt + o.speed.answer > 0) {
+    PL_TRY(const Speed speed, measure_speed(model, compute, o.speed, progress));
+    const bool profiled = o.speed.profile;
+    if (!speed.prefill.seconds.empty())
+      j["prefill"] = phase_json(speed.prefill, o.speed.prompt, false, profiled, limits, model);
+    if (!speed.decode.seconds.empty())
+      j["decode"] = phase_json(speed.decode, o.speed.answer, true, profiled, limits, model);
   }
-  const double multiply_adds = count * weights / seconds;
-  j["multiply_adds_per_ns"] = multiply_adds / 1e9;
-  if (peak > 0) j["percent_of_int8_peak"] = 100 * multiply_adds / peak;
-  if (!profile) return j;
-  double rest = phase.seconds.back();
-  for (size_t i = 0; i < Profile::kOperations; ++i) {
-    j["profile"][std::string(Profile::kNames[i])] = 1000 * phase.profile.seconds[i] / count;
-    rest -= phase.profile.seconds[i];
+  if (!o.speed.batches.empty()) {
+    PL_TRY(const auto sweep, measure_batches(model, compute, o.speed, progress));
+    j["batches"] = batches_json(sweep);
   }
-  j["profile"]["rest"] = 1000 * rest / count;
+  peak = std::max(peak, peak_rss_bytes());
+  if (!o.speed.contexts.empty()) {
+    PL_TRY(const auto sweep, measure_contexts(model, compute, o.speed, progress));
+    j["contexts"] = contexts_json(sweep, model.config, o.speed.session.cache);
+    for (const SweepSpeed& s : sweep) peak = std::max(peak, s.peak_rss);
+  }
   return j;
 }
 
-/// The linears of the blocks alone: bytes and time, when a profile was taken.
-void add_linears(nlohmann::ordered_json& j, const PhaseSpeed& phase, int64_t tokens,
-                 double bytes_per_second, const Model& model) {
-  double seconds = 0;
-  for (size_t i = 0; i + 1 < Profile::kLinears; ++i) seconds += phase.profile.seconds[i];
-  const double rate = static_cast<double>(tokens * linear_size(model).bytes) / seconds;
-  j["linears_gb_per_second"] = rate / 1e9;
-  j["linears_percent_of_read_bandwidth"] = 100 * rate / bytes_per_second;
-}
-
-void print_phase(const char* name, const nlohmann::ordered_json& j) {
-  fmt::print("  {:<8} {:>9.2f} tokens/s, best of {} (median {:.2f})", name,
-             j["tokens_per_second"].get<double>(), j["rounds"].get<int>(),
-             j["tokens_per_second_median"].get<double>());
-  if (j.contains("read_gb_per_second"))
-    fmt::print(", {:.1f} GB/s = {:.0f} % of the read bandwidth",
-               j["read_gb_per_second"].get<double>(), j["percent_of_read_bandwidth"].get<double>());
-  else if (j.contains("percent_of_int8_peak"))
-    fmt::print(", {:.0f} multiply-adds/ns = {:.0f} % of the int8 peak",
-               j["multiply_adds_per_ns"].get<double>(), j["percent_of_int8_peak"].get<double>());
-  if (j.contains("linears_gb_per_second"))
-    fmt::print("; linears alone {:.1f} GB/s = {:.0f} %", j["linears_gb_per_second"].get<double>(),
-               j["linears_percent_of_read_bandwidth"].get<double>());
-  fmt::print("\n");
-  if (!j.contains("profile")) return;
-  for (const auto& [operation, ms] : j["profile"].items())
-    fmt::print("    {:<12} {:>9.4f} ms per token\n", operation, ms.get<double>());
-}
-
 Status run(Options& o) {
-  if (o.speed.prompt + o.speed.answer == 0)
-    return fail("[bench] nothing to measure: -p and -n are both 0");
+  if (o.speed.prompt + o.speed.answer == 0 && o.speed.batches.empty() && o.speed.contexts.empty())
+    return fail("[bench] nothing to measure: -p and -n are both 0, without --batch and --context");
   if (!o.threads.empty()) global_options().threads = o.threads.front();
   PL_TRY(auto first, AppContext::create());
   const Isa isa = first->compute().kernels->isa;
@@ -131,52 +96,28 @@ Status run(Options& o) {
   const Model& model = subject.get();
   o.speed.session.activations =
       o.float_activations ? ActivationMode::kFloat : ActivationMode::kInt8;
-  const double weights = static_cast<double>(linear_size(model).weights);
+  o.speed.session.cache = cache_type(o.cache);
   nlohmann::ordered_json runs = nlohmann::ordered_json::array();
-  TerminalProgress progress;
+  uint64_t peak = 0;
   for (const int threads : o.threads) {
     if (interrupted()) break;
-    ThreadPool pool(threads);
-    const Compute compute{&pool, &kernels_for(isa)};
-    const double bandwidth = read_bandwidth(pool), peak = int8_peak(pool, isa);
-    PL_TRY(const Speed speed, measure_speed(model, compute, o.speed, progress));
-    nlohmann::ordered_json j{{"threads", threads},
-                             {"machine_read_gb_per_second", bandwidth / 1e9},
-                             {"machine_int8_multiply_adds_per_ns", peak / 1e9}};
-    if (!speed.prefill.seconds.empty())
-      j["prefill"] = phase_json(speed.prefill, o.speed.prompt, bandwidth, weights, peak, false,
-                                model, o.speed.profile);
-    if (!speed.decode.seconds.empty()) {
-      j["decode"] = phase_json(speed.decode, o.speed.answer, bandwidth, weights, peak, true, model,
-                               o.speed.profile);
-      if (o.speed.profile) add_linears(j["decode"], speed.decode, o.speed.answer, bandwidth, model);
-    }
-    runs.push_back(std::move(j));
+    PL_TRY(auto run, measure_run(o, model, threads, isa, peak));
+    runs.push_back(std::move(run));
   }
-  progress.finish();
-  nlohmann::ordered_json object{{"model", subject.name},
-                                {"isa", isa_name(isa)},
-                                {"bits_per_weight_linear", linear_size(model).bits_per_weight()},
-                                {"bytes_per_token", bytes_per_token(model)},
-                                {"interrupted", interrupted()},
-                                {"runs", runs},
-                                {"peak_rss_bytes", peak_rss_bytes()}};
-  if (o.json) {
+  const nlohmann::ordered_json object{
+      {"model", subject.name},
+      {"isa", isa_name(isa)},
+      {"bits_per_weight_linear", linear_size(model).bits_per_weight()},
+      {"bytes_per_token", bytes_per_token(model)},
+      {"weight_bytes", weight_bytes(model)},
+      {"cache_type", o.cache},
+      {"interrupted", interrupted()},
+      {"runs", std::move(runs)},
+      {"peak_rss_bytes", peak}};
+  if (o.json)
     print_json(object);
-    return {};
-  }
-  fmt::print("{}: {:.4f} bits per linear weight, {} read per token, {}{}\n", subject.name,
-             linear_size(model).bits_per_weight(),
-             human_bytes(static_cast<uint64_t>(bytes_per_token(model))), isa_name(isa),
-             interrupted() ? " (interrupted: not all rounds are in)" : "");
-  for (const auto& j : runs) {
-    fmt::print("{} threads: the machine reads {:.1f} GB/s, int8 peak {:.0f} multiply-adds/ns\n",
-               j["threads"].get<int>(), j["machine_read_gb_per_second"].get<double>(),
-               j["machine_int8_multiply_adds_per_ns"].get<double>());
-    for (const char* phase : {"prefill", "decode"})
-      if (j.contains(phase)) print_phase(phase, j[phase]);
-  }
-  fmt::print("peak memory {}\n", human_bytes(peak_rss_bytes()));
+  else
+    print_bench(object);
   return {};
 }
 
@@ -210,13 +151,27 @@ void add_bench(CLI::App& app) {
       ->add_option("-r,--rounds", o->speed.rounds, "Repetitions; the best and the median are told")
       ->check(range(1, 1000))
       ->capture_default_str();
+  command
+      ->add_option("--batch", o->speed.batches,
+                   "Passes over so few tokens, all of their logits wanted: 1,2,4,8")
+      ->delimiter(',')
+      ->check(range(1, 1 << 12))
+      ->type_name("N,...");
+  command
+      ->add_option("--context", o->speed.contexts,
+                   "The next token's cost after so many positions: 512,8192")
+      ->delimiter(',')
+      ->check(range(0, (1 << 24) - 1))
+      ->type_name("N,...");
+  add_cache_option(command, o->cache);
   command->add_flag("--profile", o->speed.profile, "Time per operation");
   command->add_flag("--float-activations", o->float_activations, "Activations stay float");
   command->add_flag("--json", o->json, "One JSON object instead of text");
   set_examples(
       command,
       "planeloom bench -m smollm2-135m-instruct -t 1,2\n"
-      "planeloom bench --shape qwen2.5-7b --codec \"bitplane k=2 g=64\" -p 512 -n 16 --profile");
+      "planeloom bench --shape qwen2.5-7b --codec \"bitplane k=2 g=64\" -p 512 -n 16 --profile\n"
+      "planeloom bench -m model.gguf -p 0 -n 0 --batch 1,2,4,8 --context 512,8192 --cache q8_0");
   on_run(command, [o, model, shape] {
     if (model->empty() && shape->empty()) throw CLI::RequiredError("--model or --shape");
     return run(*o);

@@ -1,7 +1,5 @@
 #include "common.h"
 
-#include <sys/resource.h>
-
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cctype>
@@ -158,12 +156,6 @@ void print_json(const nlohmann::ordered_json& object) {
   const std::string text = object.dump(2, ' ', false, replace) + "\n";
   std::fwrite(text.data(), 1, text.size(), stdout);
   std::fflush(stdout);
-}
-
-uint64_t peak_rss_bytes() {
-  struct rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return static_cast<uint64_t>(usage.ru_maxrss) * 1024;  // Linux reports KiB
 }
 
 CLI::Validator range(int64_t least, int64_t most) {

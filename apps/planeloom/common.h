@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/memory.h"
 #include "base/result.h"
 #include "kernels/compute.h"
 
@@ -69,9 +70,6 @@ void print_error(std::string_view message);
 Status flush_output();
 /// One object on stdout, indented; bytes that are not UTF-8 become U+FFFD.
 void print_json(const nlohmann::ordered_json& object);
-
-/// The most memory that this process has held, mapped files included.
-uint64_t peak_rss_bytes();
 
 /// "98.4 MB", decimal units; "12,345,678".
 std::string human_bytes(uint64_t bytes);

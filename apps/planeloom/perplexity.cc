@@ -93,9 +93,7 @@ void add_perplexity(CLI::App& app) {
   command->add_option("--reference-activations", o->reference_activations, "int8 or float")
       ->check(modes)
       ->capture_default_str();
-  command->add_option("--cache", o->cache, "Keys and values as f16, f32 or q8_0")
-      ->check(CLI::IsMember({"f16", "f32", "q8_0"}))
-      ->capture_default_str();
+  add_cache_option(command, o->cache);
   command->add_flag("--json", o->json, "One JSON object instead of text");
   set_examples(command,
                "planeloom perplexity -m smol.bpdq2.gguf -f text.txt --reference "

@@ -84,10 +84,7 @@ void add_text_options(CLI::App* command, TextOptions& options) {
       ->check(CLI::IsMember({"int8", "float"}))
       ->capture_default_str()
       ->type_name("TYPE");
-  command->add_option("--cache", options.cache, "Type of cached keys and values: f16, f32 or q8_0")
-      ->check(CLI::IsMember({"f16", "f32", "q8_0"}))
-      ->capture_default_str()
-      ->type_name("TYPE");
+  add_cache_option(command, options.cache);
   add_sampler_options(command, options);
 }
 
@@ -103,6 +100,13 @@ void warn_beyond_training(const Config& config, int64_t context) {
   if (context > config.context)
     note("planeloom: {} positions, more than the {} this model was trained for\n", grouped(context),
          grouped(config.context));
+}
+
+void add_cache_option(CLI::App* command, std::string& name) {
+  command->add_option("--cache", name, "Type of cached keys and values: f16, f32 or q8_0")
+      ->check(CLI::IsMember({"f16", "f32", "q8_0"}))
+      ->capture_default_str()
+      ->type_name("TYPE");
 }
 
 DType cache_type(std::string_view name) {

@@ -30,7 +30,8 @@ Status finish_text_options(TextOptions& options);
 /// A line on stderr when the context is longer than the model has seen.
 void warn_beyond_training(const Config& config, int64_t context);
 
-/// Of --cache: "f16", "f32" or "q8_0".
+/// --cache, and what its names mean.
+void add_cache_option(CLI::App* command, std::string& name);
 DType cache_type(std::string_view name);
 SessionOptions session_options(const TextOptions& options, int64_t context);
 

@@ -183,4 +183,10 @@ int64_t bytes_per_token(const Model& model) {
          static_cast<int64_t>(model.head.codes.size() + model.head.coef.size());
 }
 
+int64_t weight_bytes(const Model& model) {
+  const PackedMatrix& e = model.embedding;
+  return bytes_per_token(model) +
+         (model.tied() ? 0 : static_cast<int64_t>(e.codes.size() + e.coef.size()));
+}
+
 }  // namespace planeloom

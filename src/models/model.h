@@ -66,4 +66,7 @@ int64_t parameter_count(const Model& model);
 /// Bytes of weights that one generated token reads: every linear and the head once.
 int64_t bytes_per_token(const Model& model);
 
+/// Bytes of all matrices: those, and the embedding when it is not the head itself.
+int64_t weight_bytes(const Model& model);
+
 }  // namespace planeloom

@@ -45,6 +45,9 @@ class Session {
   void truncate(int64_t position) {
     position_ = std::max<int64_t>(0, std::min(position_, position));
   }
+  /// Goes on at `position`, at most context(), as if tokens had been read; what the cache holds
+  /// there stays, at first zeros. For measuring what a long context costs without reading it.
+  void skip_to(int64_t position) { position_ = std::max(position_, std::min(position, context_)); }
   /// Listener for the next passes; null for none. Not owned.
   void set_hooks(Hooks* hooks) { hooks_ = hooks; }
   /// Where the next passes add their time, by operation; null for nowhere. Not owned.
