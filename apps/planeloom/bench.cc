@@ -55,10 +55,12 @@ Result<Subject> load(const Options& o) {
 
 /// All that is asked for, with so many threads.
 Result<nlohmann::ordered_json> measure_run(const Options& o, const Model& model, int threads,
-                                           Isa isa, uint64_t& peak) {
-  ThreadPool pool(threads);
-  const Compute compute{&pool, &kernels_for(isa)};
-  const MachineLimits limits{read_bandwidth(pool), int8_peak(pool, isa)};
+                                           uint64_t& peak) {
+  global_options().threads = threads;
+  PL_TRY(const auto context, AppContext::create());
+  const Compute compute = context->compute();
+  const MachineLimits limits{read_bandwidth(*compute.pool),
+                             int8_peak(*compute.pool, compute.kernels->isa)};
   restart_peak_rss();  // that took a large buffer
   nlohmann::ordered_json j{{"threads", threads},
                            {"machine_read_gb_per_second", limits.bytes_per_second / 1e9},
@@ -88,9 +90,7 @@ Result<nlohmann::ordered_json> measure_run(const Options& o, const Model& model,
 Status run(Options& o) {
   if (o.speed.prompt + o.speed.answer == 0 && o.speed.batches.empty() && o.speed.contexts.empty())
     return fail("[bench] nothing to measure: -p and -n are both 0, without --batch and --context");
-  if (!o.threads.empty()) global_options().threads = o.threads.front();
-  PL_TRY(auto first, AppContext::create());
-  const Isa isa = first->compute().kernels->isa;
+  PL_TRY(const auto first, AppContext::create());  // before a model is loaded in vain
   if (o.threads.empty()) o.threads = {first->threads()};
   PL_TRY(const Subject subject, load(o));
   const Model& model = subject.get();
@@ -101,12 +101,12 @@ Status run(Options& o) {
   uint64_t peak = 0;
   for (const int threads : o.threads) {
     if (interrupted()) break;
-    PL_TRY(auto run, measure_run(o, model, threads, isa, peak));
+    PL_TRY(auto run, measure_run(o, model, threads, peak));
     runs.push_back(std::move(run));
   }
   const nlohmann::ordered_json object{
       {"model", subject.name},
-      {"isa", isa_name(isa)},
+      {"isa", first->isa()},
       {"bits_per_weight_linear", linear_size(model).bits_per_weight()},
       {"bytes_per_token", bytes_per_token(model)},
       {"weight_bytes", weight_bytes(model)},

@@ -148,8 +148,7 @@ ordered_json contexts_json(const std::vector<SweepSpeed>& sweep, const Config& c
 void print_bench(const ordered_json& bench) {
   fmt::print("{}: {:.4f} bits per linear weight, {} read per token, {}{}\n",
              bench["model"].get<std::string>(), bench["bits_per_weight_linear"].get<double>(),
-             human_bytes(bench["bytes_per_token"].get<uint64_t>()),
-             bench["isa"].get<std::string>(),
+             human_bytes(bench["bytes_per_token"].get<uint64_t>()), bench["isa"].get<std::string>(),
              bench["interrupted"].get<bool>() ? " (interrupted: not all rounds are in)" : "");
   for (const ordered_json& run : bench["runs"]) print_run(run);
   fmt::print("memory: {} weights, cache in {}, at most {} held\n",

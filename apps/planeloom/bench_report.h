@@ -8,8 +8,8 @@ namespace planeloom {
 
 /// What the machine can do with a number of threads.
 struct MachineLimits {
-  double bytes_per_second = 0;      // read from memory
-  double int8_multiply_adds = 0;    // per second, in registers; 0: not known
+  double bytes_per_second = 0;    // read from memory
+  double int8_multiply_adds = 0;  // per second, in registers; 0: not known
 };
 
 /// Prefill or decode of `tokens` beside the limits: in decode weights are read once per token, in

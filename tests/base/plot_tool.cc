@@ -9,11 +9,12 @@ namespace planeloom {
 namespace {
 
 Plot plot_of(const nlohmann::json& j) {
-  Plot plot{j.at("title"),         j.at("x_label"),       j.at("y_label"),
+  Plot plot{j.at("title"),           j.at("x_label"),         j.at("y_label"),
             j.value("log_x", false), j.value("log_y", false), {}};
   for (const auto& s : j.at("series")) {
     Series series{s.at("name"), {}};
-    for (const auto& point : s.at("points")) series.points.push_back({point.at(0), point.at(1), {}});
+    for (const auto& point : s.at("points"))
+      series.points.push_back({point.at(0), point.at(1), {}});
     plot.series.push_back(std::move(series));
   }
   return plot;

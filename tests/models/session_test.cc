@@ -14,8 +14,7 @@ TEST(Session, SkipsForwardOnlyAndNotBeyondItsContext) {
   ThreadPool pool(1);
   SessionOptions options;
   options.context = 20;
-  const auto session =
-      Session::create(model, {&pool, &kernels_for(Isa::kScalar)}, options).value();
+  const auto session = Session::create(model, {&pool, &kernels_for(Isa::kScalar)}, options).value();
   const std::vector<int32_t> tokens{3, 5};
   const auto read = session->decode(tokens).value();
   const std::vector<float> want(read.begin(), read.end());
