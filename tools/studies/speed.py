@@ -49,10 +49,11 @@ def small_files():
 
 
 def plane_files():
-    files = {"bit-planes k=2 g=64": OUT / "small.rtn.gguf", "trit-planes g=128": OUT / "small.ptqtp.gguf"}
+    files = {"bit-planes k=2 g=64 c=8": OUT / "small.rtn.byte.gguf", "trit-planes r=3:2": OUT / "small.ptqtp.tied.gguf"}
     for path in files.values():
+        _, method, coefficients = path.stem.split(".")
         if not path.exists():
-            run(PLANELOOM, "quantize", "-m", shipped(), "-o", path, "--method", path.stem.split(".")[1])
+            run(PLANELOOM, "quantize", "-m", shipped(), "-o", path, "--method", method, "--coefficients", coefficients)
     return files
 
 
@@ -105,8 +106,8 @@ def big():
     for peer in peers:
         names = dict.fromkeys([*screen(peer, files, "7B shape"), "Q4_0"])
         contenders += [(peer, n, files[n]) for n in names]
-    contenders += [(planeloom, c, [*SHAPE, c]) for c in ("bitplane k=2 g=64", "bitplane k=2 g=256", "tritplane g=128")]
-    return race("7B shape", contenders + [(planeloom, n, ["-m", files[n]]) for n in ("Q4_0", "Q4_K")], PROMPT, 16)
+    contenders += [(planeloom, c, [*SHAPE, c]) for c in ("bitplane k=2 g=64", "bitplane k=2 g=256 c=8", "tritplane g=256 r=3:2")]
+    return race("7B shape", [*contenders, (planeloom, "Q4_0", ["-m", files["Q4_0"]])], PROMPT, 16)
 
 
 def small():

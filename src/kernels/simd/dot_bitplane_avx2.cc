@@ -12,10 +12,7 @@ namespace {
 constexpr int64_t kAhead = 3072, kCoefAhead = 1536;  // bytes; docs/decisions/0006
 constexpr int64_t kStep = 32;                        // columns per activation scale
 constexpr int64_t kMostTokens = 8;                   // beyond, a tile is unpacked once for all
-constexpr int kHalves = 2;
-/// Halves that share a load of activations; more would not fit sixteen registers.
-template <int T>
-constexpr int kTogether = T <= 2 ? 2 : 1;
+constexpr int kHalves = 2, kTokensAtATime = 4;
 
 struct Levels {
   LevelTable a, b;
@@ -128,32 +125,71 @@ PL_AVX2 __m256i level_of(const Levels& levels, const __m256i v[K], int quad) {
   return a;
 }
 
-/// Exact sums of a step's columns for T tokens and H halves of the rows, the first being `line`'s.
-template <int K, int T, int H>
-PL_AVX2 void step_sums(const Levels levels[H], const std::byte* line, const int8_t* x,
-                       const int32_t* start, __m256i exact[H][T]) {
-  const __m256i ones = _mm256_set1_epi16(1);
-  __m256i v[H][K];
-  for (int h = 0; h < H; ++h) {
-    for (int l = 0; l < K; ++l) v[h][l] = load32(line + l * kLineBytes + 32 * h);
-    for (int t = 0; t < T; ++t)
-      exact[h][t] = K <= 2 ? _mm256_set1_epi32(start[t]) : _mm256_setzero_si256();
+/// exact + products of four columns' levels (codes when K <= 2) with activations.
+template <int K>
+PL_AVX2 void add_dot(__m256i& exact, __m256i level, __m256i xs) {
+  const __m256i pairs =
+      K <= 2 ? _mm256_maddubs_epi16(level, xs)
+             : _mm256_maddubs_epi16(_mm256_abs_epi8(level), _mm256_sign_epi8(xs, level));
+  exact = _mm256_add_epi32(exact, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+  asm("" : "+x"(exact));  // one by one: GCC's tree of sums would not fit the registers
+}
+
+/// The levels of a step for both halves, as they are looked up or as they were put down.
+template <int K>
+struct LookedUp {
+  const Levels* levels;
+  __m256i v[kHalves][K];
+  PL_AVX2 LookedUp(const Levels* l, const std::byte* line) : levels(l) {
+    for (int h = 0; h < kHalves; ++h)
+      for (int i = 0; i < K; ++i) v[h][i] = load32(line + i * kLineBytes + 32 * h);
   }
+  PL_AVX2 __m256i operator()(int quad, int h) const { return level_of<K>(levels[h], v[h], quad); }
+};
+struct PutDown {
+  __m256i level[kStep / 4][kHalves];
+  PL_AVX2 __m256i operator()(int quad, int h) const { return level[quad][h]; }
+};
+
+/// Adds a step of 32 columns for N tokens, the first of `width`: sum = fma(exact, scale, sum).
+template <int K, int N, class Source>
+PL_AVX2 void add_step(const Source& level, const int8_t* x, int64_t width, const int32_t* start,
+                      const float* scale, __m256 (*sum)[kHalves]) {
+  __m256i exact[N][kHalves];
+  for (int t = 0; t < N; ++t)
+    for (int h = 0; h < kHalves; ++h)
+      exact[t][h] = K <= 2 ? _mm256_set1_epi32(start[t]) : _mm256_setzero_si256();
 #pragma GCC unroll 8
-  for (int quad = 0; quad < kStep / 4; ++quad) {
-    __m256i level[H];
-    for (int h = 0; h < H; ++h) level[h] = level_of<K>(levels[h], v[h], quad);
-    for (int t = 0; t < T; ++t) {
-      const __m256i xs = four(x + (quad * T + t) * 4);
-      for (int h = 0; h < H; ++h) {
-        const __m256i products = K <= 2 ? _mm256_maddubs_epi16(level[h], xs)
-                                        : _mm256_maddubs_epi16(_mm256_abs_epi8(level[h]),
-                                                               _mm256_sign_epi8(xs, level[h]));
-        exact[h][t] = _mm256_add_epi32(exact[h][t], _mm256_madd_epi16(products, ones));
-        asm(""
-            : "+x"(exact[h][t]));  // or GCC adds in a tree, whose leaves do not fit the registers
-      }
+  for (int quad = 0; quad < kStep / 4; ++quad, x += 4 * width) {
+    const __m256i l[kHalves] = {level(quad, 0), level(quad, 1)};
+    for (int t = 0; t < N; ++t) {
+      const __m256i xs = four(x + 4 * t);
+      for (int h = 0; h < kHalves; ++h) add_dot<K>(exact[t][h], l[h], xs);
     }
+  }
+  for (int t = 0; t < N; ++t)
+    for (int h = 0; h < kHalves; ++h)
+      sum[t][h] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(exact[t][h]), _mm256_set1_ps(scale[t]),
+                                  sum[t][h]);
+}
+
+/// All T tokens. Beyond two, levels do not stay in registers beside the sums: they are put down and
+/// met by up to four tokens at a time.
+template <int K, int T>
+PL_AVX2 void add_tokens(const Levels levels[kHalves], const std::byte* line, const int8_t* x,
+                        const int32_t* start, const float* scale, __m256 (*sum)[kHalves]) {
+  const LookedUp<K> look_up(levels, line);
+  if constexpr (T <= 2) {
+    add_step<K, T>(look_up, x, T, start, scale, sum);
+  } else {
+    PutDown down;
+#pragma GCC unroll 8
+    for (int quad = 0; quad < kStep / 4; ++quad)
+      for (int h = 0; h < kHalves; ++h) down.level[quad][h] = look_up(quad, h);
+    constexpr int kFirst = T < kTokensAtATime ? T : kTokensAtATime, kRest = T - kFirst;
+    add_step<K, kFirst>(down, x, T, start, scale, sum);
+    if constexpr (kRest > 0)
+      add_step<K, kRest>(down, x + 4 * kFirst, T, start + kFirst, scale + kFirst, sum + kFirst);
   }
 }
 
@@ -167,33 +203,26 @@ PL_AVX2_ENTRY void tokens_of(const PackedMatrix& w, int64_t first, const Int8Blo
   const int8_t* x_code = x.code;
   const float* x_scale = x.scale;
   const int32_t* start = x.start;
-  __m256 acc[kHalves][T];
-  for (int h = 0; h < kHalves; ++h)
-    for (int t = 0; t < T; ++t) acc[h][t] = _mm256_loadu_ps(y + t * y_stride + 8 * h);
+  __m256 acc[T][kHalves];
+  for (int t = 0; t < T; ++t)
+    for (int h = 0; h < kHalves; ++h) acc[t][h] = _mm256_loadu_ps(y + t * y_stride + 8 * h);
   for (int64_t g = 0; g < w.cols; g += group, coef += kCoefBytes) {
     for (int64_t b = 0; b < kCoefBytes; b += 64) _mm_prefetch(coef + kCoefAhead + b, _MM_HINT_NTA);
     const Levels levels[kHalves] = {levels_of<K, C>(coef, 0), levels_of<K, C>(coef, 1)};
-    __m256 sum[kHalves][T];
-    for (int h = 0; h < kHalves; ++h)
-      for (int t = 0; t < T; ++t) sum[h][t] = _mm256_setzero_ps();
+    __m256 sum[T][kHalves];
+    for (int t = 0; t < T; ++t)
+      for (int h = 0; h < kHalves; ++h) sum[t][h] = _mm256_setzero_ps();
     for (int64_t c = 0; c < group; c += kStep, x_scale += T, start += T, x_code += kStep * T) {
       for (int l = 0; l < K; ++l) _mm_prefetch(line + kAhead + l * kLineBytes, _MM_HINT_NTA);
-      for (int h = 0; h < kHalves; h += kTogether<T>) {
-        __m256i exact[kTogether<T>][T];
-        step_sums<K, T, kTogether<T>>(levels + h, line + 32 * h, x_code, start, exact);
-        for (int i = 0; i < kTogether<T>; ++i)
-          for (int t = 0; t < T; ++t)
-            sum[h + i][t] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(exact[i][t]),
-                                            _mm256_set1_ps(x_scale[t]), sum[h + i][t]);
-      }
+      add_tokens<K, T>(levels, line, x_code, start, x_scale, sum);
       line += K * kLineBytes;
     }
-    for (int h = 0; h < kHalves; ++h)
-      for (int t = 0; t < T; ++t)
-        acc[h][t] = _mm256_fmadd_ps(sum[h][t], levels[h].scale, acc[h][t]);
+    for (int t = 0; t < T; ++t)
+      for (int h = 0; h < kHalves; ++h)
+        acc[t][h] = _mm256_fmadd_ps(sum[t][h], levels[h].scale, acc[t][h]);
   }
-  for (int h = 0; h < kHalves; ++h)
-    for (int t = 0; t < T; ++t) _mm256_storeu_ps(y + t * y_stride + 8 * h, acc[h][t]);
+  for (int t = 0; t < T; ++t)
+    for (int h = 0; h < kHalves; ++h) _mm256_storeu_ps(y + t * y_stride + 8 * h, acc[t][h]);
 }
 
 template <int K, Coefficients C>

@@ -59,9 +59,12 @@ PL_AVX2 void step_sums(const uint8_t* line, const int8_t* x, int64_t x_stride, i
         for (int h = 0; h < kHalves; ++h) {
           const __m256i p = products<kRun>(code[h], xs);
           pairs[h][t] = k == 0 ? p : _mm256_add_epi16(pairs[h][t], p);
-          if (k + 1 < kQuads) continue;
+          if (k + 1 < kQuads) {
+            asm("" : "+x"(pairs[h][t]));  // one by one: a tree of sums would not fit the registers
+            continue;
+          }
           exact[h][t] = _mm256_add_epi32(exact[h][t], _mm256_madd_epi16(pairs[h][t], ones));
-          asm("" : "+x"(exact[h][t]));  // one by one: a tree of sums would not fit the registers
+          asm("" : "+x"(exact[h][t]));
         }
       }
     }
