@@ -13,6 +13,7 @@ OUT = pathlib.Path(sys.argv[1])
 ROUNDS, PROMPT = int(os.environ.get("ROUNDS", "5")), int(os.environ.get("PROMPT", "512"))
 PARTS = os.environ.get("PARTS", "big,small,context,ttft").split(",")
 THREADS = sorted({1, len(os.sched_getaffinity(0))})
+ONLY = set(filter(None, os.environ.get("ONLY", "").split(",")))  # weights that race; empty: all
 LOW_BITS = {"TQ2_0", "IQ2_XXS", "Q2_K"}  # at most 2.7 bits per weight
 BIG_TYPES = ["TQ2_0", "IQ2_XXS", "Q2_K", "Q4_0", "Q4_K"]
 SMALL_TYPES = ["Q4_0", "Q8_0", "Q4_K_M"]
@@ -95,6 +96,7 @@ def rounds(title, calls):
 
 def race(title, contenders, prompt, answer):
     """contenders: (engine, name of the weights, file or shape)."""
+    contenders = [c for c in contenders if not ONLY or c[1] in ONLY]
     def call(engine, name, subject, threads):
         return f"{engine.name} {name}, {threads} threads", lambda: engine.race(name, subject, threads, prompt, answer)
     return rounds(title, [call(*contender, t) for contender in contenders for t in THREADS])

@@ -5,6 +5,7 @@
 # PARTS         big,small,context,ttft: what is measured now; OUT keeps every part, so one after another will do
 # ROUNDS        5: the best and the median are told (of twice as many starts in ttft)
 # PROMPT        512 tokens read
+# ONLY          names of weights, with commas, that big and small measure; without it all
 # LLAMA_BIN     a folder with llama-bench, llama-completion and llama-quantize; without it llama.cpp is built, outside the
 #               repository, from the source archive of the PyPI package llama-cpp-python
 # IK_LLAMA_BIN  a folder with ik_llama.cpp's llama-bench, measured beside when given

@@ -169,8 +169,8 @@ PL_AVX2 void add_step(const Source& level, const int8_t* x, int64_t width, const
   }
   for (int t = 0; t < N; ++t)
     for (int h = 0; h < kHalves; ++h)
-      sum[t][h] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(exact[t][h]), _mm256_set1_ps(scale[t]),
-                                  sum[t][h]);
+      sum[t][h] =
+          _mm256_fmadd_ps(_mm256_cvtepi32_ps(exact[t][h]), _mm256_set1_ps(scale[t]), sum[t][h]);
 }
 
 /// All T tokens. Beyond two, levels do not stay in registers beside the sums: they are put down and

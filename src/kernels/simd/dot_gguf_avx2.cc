@@ -8,9 +8,6 @@
 #include "kernels/simd/gguf_formats.h"
 #include "kernels/simd/simd.h"
 
-#define PL_AVX2_FMA __attribute__((target("avx2,fma,f16c"), always_inline)) inline
-#define PL_AVX2_FMA_ENTRY __attribute__((target("avx2,fma,f16c")))
-
 namespace planeloom::simd {
 namespace {
 
@@ -279,12 +276,11 @@ struct Q6_K {
 /// Dots of four unsigned codes up to kTop, or signed ones, with four int8 activations at x.
 template <int kTop>
 PL_AVX2 __m256i dot4(__m256i code, const int8_t* x) {
-  const __m256i four =
-      _mm256_set1_epi32(static_cast<int>(word_at(reinterpret_cast<const uint8_t*>(x))));
+  const __m256i xs = four(x);
   if constexpr (kTop == kSigned)
-    return _mm256_maddubs_epi16(_mm256_abs_epi8(code), _mm256_sign_epi8(four, code));
+    return _mm256_maddubs_epi16(_mm256_abs_epi8(code), _mm256_sign_epi8(xs, code));
   else
-    return _mm256_maddubs_epi16(code, four);
+    return _mm256_maddubs_epi16(code, xs);
 }
 
 /// The exact sum of a step for one of T tokens: as many int16 are added as cannot overflow, with
@@ -307,8 +303,8 @@ PL_AVX2 __m256i dot_step(const Quads& quads, const int8_t* x) {
 
 /// One chunk of eight rows; `step` is its first step.
 template <class Format, int T>
-PL_AVX2_FMA void add_chunk(const typename Format::Chunk& chunk, const typename Format::Block& block,
-                           int first_group, const Int8Block& x, int64_t step, __m256 (&acc)[T]) {
+PL_AVX2 void add_chunk(const typename Format::Chunk& chunk, const typename Format::Block& block,
+                       int first_group, const Int8Block& x, int64_t step, __m256 (&acc)[T]) {
   constexpr int kSteps = Format::kChunk / kStep, kPerGroup = Format::kGroup / kStep;
   __m256 sum[T];
 #pragma GCC unroll 8
@@ -338,8 +334,8 @@ PL_AVX2_FMA void add_chunk(const typename Format::Chunk& chunk, const typename F
 
 /// Rows first .. first + 7, or as many as there are.
 template <class Format, int T>
-PL_AVX2_FMA void eight_rows(const PackedMatrix& w, int64_t first, const Int8Block& x, float* y,
-                            int64_t y_stride) {
+PL_AVX2 void eight_rows(const PackedMatrix& w, int64_t first, const Int8Block& x, float* y,
+                        int64_t y_stride) {
   const int64_t row_bytes = w.cols / Format::kBlock * Format::kBytes,
                 count = std::min<int64_t>(kRows, w.rows - first);
   const auto* begin = reinterpret_cast<const uint8_t*>(w.codes.data()) + first * row_bytes;
@@ -368,8 +364,8 @@ PL_AVX2_FMA void eight_rows(const PackedMatrix& w, int64_t first, const Int8Bloc
 }
 
 template <class Format, int T>
-PL_AVX2_FMA_ENTRY void tokens_of(const PackedMatrix& w, int64_t first, const Int8Block& x, float* y,
-                                 int64_t y_stride) {
+PL_AVX2_ENTRY void tokens_of(const PackedMatrix& w, int64_t first, const Int8Block& x, float* y,
+                             int64_t y_stride) {
   for (int64_t r = 0; r < kTileRows && first + r < w.rows; r += kRows)
     eight_rows<Format, T>(w, first + r, x, y + r, y_stride);
 }

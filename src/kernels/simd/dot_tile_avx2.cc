@@ -1,26 +1,11 @@
 // Tiles of integer codes against int8 activations with AVX2: eight rows per register.
-#include <immintrin.h>
-
-#include <cstring>
-
+#include "kernels/simd/avx2.h"
 #include "kernels/simd/simd.h"
-
-#define PL_AVX2 __attribute__((target("avx2,fma"), always_inline)) inline
-#define PL_AVX2_ENTRY __attribute__((target("avx2,fma")))
 
 namespace planeloom::simd {
 namespace {
 
 constexpr int kMostTokens = 4;  // at a time: their sums and a line of codes fit sixteen registers
-
-PL_AVX2 __m256i load(const uint8_t* p) {
-  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
-}
-PL_AVX2 __m256i four(const int8_t* x) {
-  int32_t word;
-  std::memcpy(&word, x, 4);
-  return _mm256_set1_epi32(word);
-}
 
 /// vpmaddubsw adds two products of code and activation in sixteen bits, where 2 * 127 * 128 is the
 /// most; smaller codes leave room for the sums of several quads of columns before they are widened:
@@ -51,7 +36,7 @@ PL_AVX2 void step_sums(const uint8_t* line, const int8_t* x, int64_t x_stride, i
     __m256i pairs[kHalves][T];
 #pragma GCC unroll 4
     for (int k = 0; k < kQuads; ++k, line += kTileRows * 4, x += x_stride) {
-      __m256i code[kHalves] = {load(line), load(line + 32)};
+      __m256i code[kHalves] = {load32(line), load32(line + 32)};
       if (kRun == 0)
         for (__m256i& c : code) c = _mm256_sub_epi8(c, zero);
       for (int t = 0; t < T; ++t) {

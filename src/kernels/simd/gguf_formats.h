@@ -4,12 +4,7 @@
 // A Format has kBlock, kBytes, kGroup, kZero; codes(block, i): its i-th 32 codes; scales(block,
 // scale, offset): its kBlock / kGroup scales, and offsets when kAffine.
 #pragma once
-#include <immintrin.h>
-
-#include <cstdint>
-#include <cstring>
-
-#define PL_AVX2 __attribute__((target("avx2,f16c"), always_inline)) inline
+#include "kernels/simd/avx2.h"
 
 namespace planeloom::simd::gguf {
 
@@ -17,10 +12,6 @@ PL_AVX2 float half_at(const uint8_t* p) {
   uint16_t h;
   std::memcpy(&h, p, 2);
   return _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(h)));
-}
-
-PL_AVX2 __m256i load32(const uint8_t* p) {
-  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
 }
 
 /// 16 bytes of nibbles -> 32 codes, the low nibbles first.

@@ -4,8 +4,6 @@
 #include "kernels/simd/gguf_formats.h"
 #include "kernels/simd/unpack.h"
 
-#define PL_AVX2_ENTRY __attribute__((target("avx2,f16c")))
-
 namespace planeloom::simd {
 namespace {
 
