@@ -12,7 +12,7 @@ struct BitLayout {
 
   Coefficients form() const { return stored; }
   int coefficients() const { return planes + (stored == Coefficients::kByte ? 2 : 1); }
-  LevelDepth depth() const { return bitplane_depth(planes); }
+  LevelDepth depth() const { return bitplane_depth(planes, stored); }
   int64_t block_bytes(int64_t cols) const { return cols / 32 * planes * kLineBytes; }
   void clear(uint8_t* block, int64_t cols) const {
     std::memset(block, 0, static_cast<size_t>(block_bytes(cols)));

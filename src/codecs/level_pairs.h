@@ -6,6 +6,8 @@
 #include <cmath>
 #include <cstdint>
 
+#include "codecs/codec.h"
+
 namespace planeloom {
 
 /// Tables of one row and group: two bit-planes (or one trit-plane) choose from each.
@@ -20,8 +22,8 @@ struct IntLevels {
 };
 
 /// How finely levels are rounded: |level| <= zero, codes are level + zero. With seven bits a code
-/// times an int8 activation, twice, fits int16 (128 * 127 * 2), which is what AVX2 multiplies; it
-/// is for formats of few levels, whose own error is far larger (docs/decisions/0005).
+/// times an int8 activation, twice, fits int16 (128 * 127 * 2), which is what AVX2 multiplies
+/// (docs/decisions/0005).
 struct LevelDepth {
   int32_t zero;   // 64 or 128
   int32_t shift;  // in a float's exponent
@@ -38,8 +40,11 @@ inline constexpr LevelDepth kSevenBits{64, 5 << 23}, kEightBits{128, 6 << 23};
 inline constexpr int32_t kExponentMask = 0x7f800000, kSmallestExponent = 16 << 23,
                          kInverseBase = 254 << 23;
 
-/// Two tables of bit-planes hold up to sixteen levels, which seven bits would blur.
-constexpr LevelDepth bitplane_depth(int planes) { return planes > 2 ? kEightBits : kSevenBits; }
+/// Seven bits where a quantizer rounds its levels itself, so that they lose nothing here, and are
+/// few: fp16 coefficients are rounded again, and more planes hold up to sixteen levels.
+constexpr LevelDepth bitplane_depth(int planes, Coefficients stored) {
+  return planes <= 2 && stored == Coefficients::kByte ? kSevenBits : kEightBits;
+}
 
 /// The largest exponent byte; beyond it is read as this, so that weights are about as large as fp16
 /// allows them to be and sums of them stay finite.

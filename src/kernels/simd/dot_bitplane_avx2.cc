@@ -1,7 +1,7 @@
 // Bit-planes against int8 activations with AVX2, without a tile in between (the sibling of
-// dot_bitplane_avx512.cc): eight rows a register, so a line of sixteen rows is two. Levels of up to
-// two planes have seven bits, so vpmaddubsw takes them as they are; those of more planes take their
-// sign from the activations.
+// dot_bitplane_avx512.cc): eight rows a register, so a line of sixteen rows is two. Levels of seven
+// bits become codes, which vpmaddubsw takes as they are; those of eight give their sign to the
+// activations.
 #include "codecs/planes.h"
 #include "kernels/simd/plane_levels_avx2.h"
 #include "kernels/simd/simd.h"
@@ -13,6 +13,9 @@ constexpr int64_t kAhead = 3072, kCoefAhead = 1536;  // bytes; docs/decisions/00
 constexpr int64_t kStep = 32;                        // columns per activation scale
 constexpr int64_t kMostTokens = 8;                   // beyond, a tile is unpacked once for all
 constexpr int kHalves = 2, kTokensAtATime = 4;
+
+template <int K, Coefficients C>
+inline constexpr bool kCodes = bitplane_depth(K, C).zero == kSevenBits.zero;
 
 struct Levels {
   LevelTable a, b;
@@ -53,7 +56,7 @@ PL_AVX2 Levels half_levels(const std::byte* coef, int half) {
   }
   if (K > 2)
     top = _mm256_castps_si256(_mm256_add_ps(_mm256_castsi256_ps(top), _mm256_castsi256_ps(top_b)));
-  const LevelScale scale = level_scale(top, bitplane_depth(K));
+  const LevelScale scale = level_scale(top, bitplane_depth(K, Coefficients::kHalf));
   Levels out{level_table(a, scale.inverse), {}, scale.scale};
   if constexpr (K > 2) out.b = level_table(b, scale.inverse);
   return out;
@@ -87,7 +90,7 @@ PL_AVX2 Levels levels_of(const std::byte* coef, int half) {
     out = byte_levels<K>(coef, half);
   else
     out = half_levels<K>(coef, half);
-  if constexpr (K <= 2)  // nothing is added: codes at once
+  if constexpr (kCodes<K, C>)
     out.a = both_orders(_mm256_add_epi8(out.a.by_level, _mm256_set1_epi8(kSevenBits.zero)));
   return out;
 }
@@ -115,7 +118,7 @@ PL_AVX2 __m256i of_bit(const LevelTable& t, __m256i v, int quad) {
                              _mm256_or_si256(_mm256_and_si256(moved, _mm256_set1_epi8(1)), four_r));
 }
 
-/// The level (a code when K <= 2) of columns 4 quad ... of a step; v: K half lines.
+/// The level, or code, of columns 4 quad ... of a step; v: K half lines.
 template <int K>
 PL_AVX2 __m256i level_of(const Levels& levels, const __m256i v[K], int quad) {
   if constexpr (K == 1) return of_bit(levels.a, v[0], quad);
@@ -125,12 +128,12 @@ PL_AVX2 __m256i level_of(const Levels& levels, const __m256i v[K], int quad) {
   return a;
 }
 
-/// exact + products of four columns' levels (codes when K <= 2) with activations.
-template <int K>
+/// exact + products of four columns' levels, or codes, with activations.
+template <bool kCode>
 PL_AVX2 void add_dot(__m256i& exact, __m256i level, __m256i xs) {
   const __m256i pairs =
-      K <= 2 ? _mm256_maddubs_epi16(level, xs)
-             : _mm256_maddubs_epi16(_mm256_abs_epi8(level), _mm256_sign_epi8(xs, level));
+      kCode ? _mm256_maddubs_epi16(level, xs)
+            : _mm256_maddubs_epi16(_mm256_abs_epi8(level), _mm256_sign_epi8(xs, level));
   exact = _mm256_add_epi32(exact, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
   asm("" : "+x"(exact));  // one by one: GCC's tree of sums would not fit the registers
 }
@@ -152,19 +155,19 @@ struct PutDown {
 };
 
 /// Adds a step of 32 columns for N tokens, the first of `width`: sum = fma(exact, scale, sum).
-template <int K, int N, class Source>
+template <bool kCode, int N, class Source>
 PL_AVX2 void add_step(const Source& level, const int8_t* x, int64_t width, const int32_t* start,
                       const float* scale, __m256 (*sum)[kHalves]) {
   __m256i exact[N][kHalves];
   for (int t = 0; t < N; ++t)
     for (int h = 0; h < kHalves; ++h)
-      exact[t][h] = K <= 2 ? _mm256_set1_epi32(start[t]) : _mm256_setzero_si256();
+      exact[t][h] = kCode ? _mm256_set1_epi32(start[t]) : _mm256_setzero_si256();
 #pragma GCC unroll 8
   for (int quad = 0; quad < kStep / 4; ++quad, x += 4 * width) {
     const __m256i l[kHalves] = {level(quad, 0), level(quad, 1)};
     for (int t = 0; t < N; ++t) {
       const __m256i xs = four(x + 4 * t);
-      for (int h = 0; h < kHalves; ++h) add_dot<K>(exact[t][h], l[h], xs);
+      for (int h = 0; h < kHalves; ++h) add_dot<kCode>(exact[t][h], l[h], xs);
     }
   }
   for (int t = 0; t < N; ++t)
@@ -175,21 +178,21 @@ PL_AVX2 void add_step(const Source& level, const int8_t* x, int64_t width, const
 
 /// All T tokens. Beyond two, levels do not stay in registers beside the sums: they are put down and
 /// met by up to four tokens at a time.
-template <int K, int T>
+template <int K, bool kCode, int T>
 PL_AVX2 void add_tokens(const Levels levels[kHalves], const std::byte* line, const int8_t* x,
                         const int32_t* start, const float* scale, __m256 (*sum)[kHalves]) {
   const LookedUp<K> look_up(levels, line);
   if constexpr (T <= 2) {
-    add_step<K, T>(look_up, x, T, start, scale, sum);
+    add_step<kCode, T>(look_up, x, T, start, scale, sum);
   } else {
     PutDown down;
 #pragma GCC unroll 8
     for (int quad = 0; quad < kStep / 4; ++quad)
       for (int h = 0; h < kHalves; ++h) down.level[quad][h] = look_up(quad, h);
     constexpr int kFirst = T < kTokensAtATime ? T : kTokensAtATime, kRest = T - kFirst;
-    add_step<K, kFirst>(down, x, T, start, scale, sum);
+    add_step<kCode, kFirst>(down, x, T, start, scale, sum);
     if constexpr (kRest > 0)
-      add_step<K, kRest>(down, x + 4 * kFirst, T, start + kFirst, scale + kFirst, sum + kFirst);
+      add_step<kCode, kRest>(down, x + 4 * kFirst, T, start + kFirst, scale + kFirst, sum + kFirst);
   }
 }
 
@@ -214,7 +217,7 @@ PL_AVX2_ENTRY void tokens_of(const PackedMatrix& w, int64_t first, const Int8Blo
       for (int h = 0; h < kHalves; ++h) sum[t][h] = _mm256_setzero_ps();
     for (int64_t c = 0; c < group; c += kStep, x_scale += T, start += T, x_code += kStep * T) {
       for (int l = 0; l < K; ++l) _mm_prefetch(line + kAhead + l * kLineBytes, _MM_HINT_NTA);
-      add_tokens<K, T>(levels, line, x_code, start, x_scale, sum);
+      add_tokens<K, kCodes<K, C>, T>(levels, line, x_code, start, x_scale, sum);
       line += K * kLineBytes;
     }
     for (int t = 0; t < T; ++t)

@@ -53,7 +53,7 @@ PL_AVX512 Levels half_levels(const std::byte* coef) {
   }
   if (K > 2)
     top = _mm512_castps_si512(_mm512_add_ps(_mm512_castsi512_ps(top), _mm512_castsi512_ps(top_b)));
-  const LevelScale scale = level_scale(top, bitplane_depth(K));
+  const LevelScale scale = level_scale(top, bitplane_depth(K, Coefficients::kHalf));
   Levels out{level_table(a, scale.inverse), {}, scale.scale};
   if constexpr (K > 2) out.b = level_table(b, scale.inverse);
   return out;
@@ -88,7 +88,7 @@ PL_AVX512 Levels levels_of(const std::byte* coef) {
   else
     out = half_levels<K>(coef);
   if constexpr (K <= 2)  // nothing is added: codes at once
-    out.a = both_orders(to_code(out.a.by_level, kSevenBits));
+    out.a = both_orders(to_code(out.a.by_level, bitplane_depth(K, C)));
   return out;
 }
 

@@ -140,7 +140,7 @@ HWY_INLINE Table half_bit_table(const std::byte* coef, float* scale) {
     b[2] = c[3];
     b[3] = hn::Add(c[2], c[3]);
   }
-  return quantize(a, b, bitplane_depth(K), scale);
+  return quantize(a, b, bitplane_depth(K, Coefficients::kHalf), scale);
 }
 
 /// coef: the same as int8, then the exponents.
@@ -151,7 +151,7 @@ HWY_INLINE Table byte_bit_table(const std::byte* coef, float* scale) {
     c[p] = p < K ? byte_coefficient(coef + p * kTileRows) : hn::Zero(d32);
   const V32 bias = byte_coefficient(coef + K * kTileRows);
   store_byte_scale(coef + (K + 1) * kTileRows, scale);
-  const V32 most = hn::Set(d32, bitplane_depth(K).zero), first = saturate(hn::Add(bias, c[0]));
+  const V32 most = hn::Set(d32, bitplane_depth(K, Coefficients::kByte).zero), first = saturate(hn::Add(bias, c[0]));
   const V32 a[4] = {clamp(bias, most), clamp(first, most),
                     clamp(saturate(hn::Add(bias, c[1])), most),
                     clamp(saturate(hn::Add(first, c[1])), most)};
@@ -189,7 +189,7 @@ void bitplane(const PackedMatrix& w, int64_t first, int64_t col, int64_t cols, C
               level = sum(
                   level, level_of(t.b, field(hn::LoadU(d8, line + 2 * kLineBytes + at), shift, 3)));
           }
-          hn::StoreU(to_code(level, bitplane_depth(K)), d8, code + quad * kLineBytes);
+          hn::StoreU(to_code(level, bitplane_depth(K, C)), d8, code + quad * kLineBytes);
         }
     }
   }
