@@ -5,34 +5,38 @@
 namespace planeloom {
 namespace {
 
-constexpr int64_t kBlock = 32;  // columns per tile of the product
+/// Columns c ... of x as a panel: a token is a column of it.
+void column_panel(Rows x, int64_t cols, int64_t c, float* panel) {
+  const int64_t steps = panel_steps(x.rows), count = std::min<int64_t>(kPanelRows, cols - c);
+  std::fill_n(panel, panel_size(x.rows), 0.0f);
+  for (int64_t t = 0; t < x.rows; ++t)
+    std::copy_n(x.data + t * cols + c, count, panel + panel_at(t, 0, steps));
+}
 
 }  // namespace
 
 void SecondMoments::add(const Compute& compute, Rows x) {
-  const int64_t n = x.rows;
-  transposed_.resize(static_cast<size_t>(cols_ * n));
-  compute.pool->parallel_for(cols_, kBlock, [&](int64_t begin, int64_t end, int) {
-    for (int64_t t = 0; t < n; ++t)
-      for (int64_t c = begin; c < end; ++c)
-        transposed_[static_cast<size_t>(c * n + t)] = x.data[t * cols_ + c];
+  const int64_t size = panel_size(x.rows), count = (cols_ + kPanelRows - 1) / kPanelRows;
+  panels_.resize(static_cast<size_t>(count * size));
+  compute.pool->parallel_for(count, 1, [&](int64_t begin, int64_t end, int) {
+    for (int64_t p = begin; p < end; ++p)
+      column_panel(x, cols_, p * kPanelRows, panels_.data() + p * size);
   });
-  const int64_t blocks = (cols_ + kBlock - 1) / kBlock;
-  compute.pool->parallel_for(blocks, 1, [&](int64_t begin, int64_t end, int) {
-    float tile[kBlock * kBlock];
-    for (int64_t bi = begin; bi < end; ++bi) {
-      const int64_t i = bi * kBlock, rows = std::min(kBlock, cols_ - i);
-      for (int64_t j = i; j < cols_; j += kBlock) {
-        const int64_t others = std::min(kBlock, cols_ - j);
-        compute.kernels->dot_f32(transposed_.data() + j * n, n, others, transposed_.data() + i * n,
-                                 n, rows, n, tile, kBlock);
+  compute.pool->parallel_for(count, 1, [&](int64_t begin, int64_t end, int) {
+    float tile[kPanelRows * kPanelRows];
+    for (int64_t p = begin; p < end; ++p)
+      for (int64_t q = p; q < count; ++q) {
+        const int64_t i = p * kPanelRows, j = q * kPanelRows,
+                      rows = std::min<int64_t>(kPanelRows, cols_ - i),
+                      others = std::min<int64_t>(kPanelRows, cols_ - j);
+        compute.kernels->dot_panels(panels_.data() + q * size, panel_steps(x.rows),
+                                    panels_.data() + p * size, rows, others, tile, kPanelRows);
         for (int64_t r = 0; r < rows; ++r)
           for (int64_t c = 0; c < others; ++c)
-            sum_[static_cast<size_t>((i + r) * cols_ + j + c)] += tile[r * kBlock + c];
+            sum_[static_cast<size_t>((i + r) * cols_ + j + c)] += tile[r * kPanelRows + c];
       }
-    }
   });
-  tokens_ += n;
+  tokens_ += x.rows;
 }
 
 std::vector<double> SecondMoments::hessian() const {

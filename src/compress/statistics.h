@@ -19,8 +19,8 @@ class SecondMoments {
 
  private:
   int64_t cols_, tokens_ = 0;
-  std::vector<float> sum_;         // (cols, cols), upper triangle of blocks
-  std::vector<float> transposed_;  // (cols, tokens) of the window being added
+  std::vector<float> sum_;     // (cols, cols), upper triangle of blocks
+  std::vector<float> panels_;  // (cols / 16, panel) of the window being added
 };
 
 /// Listens for one linear of one layer, adds its inputs to the moments, and stops the pass there.

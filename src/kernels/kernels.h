@@ -84,6 +84,21 @@ using UnpackTile = void (*)(const PackedMatrix& w, int64_t first, int64_t col, i
 using DotPacked = void (*)(const PackedMatrix& w, int64_t first, const Int8Block& x, float* y,
                            int64_t y_stride);
 
+/// Float rows for dot_panels: sixteen rows, of weights or of tokens, side by side, and the columns
+/// of a lane of their sums together: (16 lanes, steps, 16 rows), column i in lane i mod 16, step i
+/// /
+/// 16. Lanes follow one another as they are folded: 0 and 8; 4 and 12, then both pairs; ... Rows
+/// and columns that are not there are 0.
+inline constexpr int kPanelRows = 16;
+inline constexpr int kPanelLane[] = {0, 8, 4, 12, 2, 10, 6, 14, 1, 9, 5, 13, 3, 11, 7, 15};
+constexpr int64_t panel_steps(int64_t cols) { return (cols + kPanelRows - 1) / kPanelRows; }
+/// Lane kPanelLane[k] is the k-th; the order is its own inverse.
+constexpr int64_t panel_at(int64_t col, int64_t row, int64_t steps) {
+  return (kPanelLane[col % kPanelRows] * steps + col / kPanelRows) * kPanelRows + row;
+}
+/// Floats of a panel.
+constexpr int64_t panel_size(int64_t cols) { return panel_steps(cols) * kPanelRows * kPanelRows; }
+
 /// The table of one implementation. Plain functions on plain buffers; no allocation, no threads.
 struct Kernels {
   Isa isa;
@@ -98,6 +113,13 @@ struct Kernels {
                   int64_t x_stride, int64_t tokens, int64_t n, float* out, int64_t out_stride);
   void (*dot_bf16)(const uint16_t* w, int64_t w_stride, int64_t rows, const float* x,
                    int64_t x_stride, int64_t tokens, int64_t n, float* out, int64_t out_stride);
+
+  /// Lays `count` <= 16 rows out as a panel of panel_size(cols) floats.
+  void (*pack_panel)(const float* rows, int64_t stride, int64_t count, int64_t cols, float* panel);
+  /// What dot_f32 gives for the first `rows` <= 16 rows of a panel and tokens in panels that follow
+  /// one another.
+  void (*dot_panels)(const float* w, int64_t steps, const float* x, int64_t tokens, int64_t rows,
+                     float* y, int64_t y_stride);
 
   /// y[t * y_stride + r] += sum over the tile's columns, for the sixteen rows r. Per scale group,
   /// in rising order:

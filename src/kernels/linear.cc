@@ -18,13 +18,6 @@ int64_t rows_at_a_time(int64_t rows, int64_t tokens, int workers) {
   return std::max(kLeast, rows / (8 * workers) / kTileRows * kTileRows);
 }
 
-/// Rows decoded to float at a time. With few tokens the block should stay in L1; with many, in L2,
-/// read once per token tile.
-int64_t float_rows(int64_t tokens) { return tokens <= 4 ? 8 : 32; }
-
-/// Tokens per pass over a float block: their activations should stay in L1 and L2 beside it.
-constexpr int64_t kTokenTile = 16;
-
 void add_bias(std::span<const float> bias, int64_t first, int64_t rows, int64_t tokens, float* y,
               int64_t y_stride) {
   if (bias.empty()) return;
@@ -32,6 +25,10 @@ void add_bias(std::span<const float> bias, int64_t first, int64_t rows, int64_t 
     for (int64_t r = first; r < first + rows; ++r)
       y[t * y_stride + r] += bias[static_cast<size_t>(r)];
 }
+
+/// Tokens up to which float weights are met row by row, those of sixteen bits as they are stored;
+/// more meet panels.
+constexpr int64_t kFewTokens = 4;
 
 /// Weights of sixteen bits that a kernel reads as they are, or null: its dot and their address.
 struct Sixteen {
@@ -46,28 +43,43 @@ Sixteen sixteen_bits(const Kernels& kernels, const PackedMatrix& w) {
   return {};
 }
 
-/// Tokens up to which weights of sixteen bits are widened in the dot, again for each few tokens.
-constexpr int64_t kWidenedTokens = 4;
+/// Rows decoded to float at a time for few tokens: a block should stay in L1.
+constexpr int64_t kFloatRows = 8;
+
+/// Rows first ... + rows - 1 as floats: (rows, cols).
+void decode_rows(const Kernels& kernels, const PackedMatrix& w, int64_t first, int64_t rows,
+                 float* out) {
+  const Sixteen sixteen = sixteen_bits(kernels, w);
+  for (int64_t r = first; r < first + rows; ++r, out += w.cols) {
+    if (sixteen.dot == kernels.dot_f16)
+      kernels.half_to_float(sixteen.weights + r * w.cols, w.cols, out);
+    else
+      w.codec->decode_row(w, r, out);
+  }
+}
 
 void float_block(const Compute& compute, const PackedMatrix& w, int64_t first, int64_t rows,
                  const LinearInput& input, LinearScratch::Worker& scratch, float* y,
                  int64_t y_stride) {
-  const Sixteen sixteen = sixteen_bits(*compute.kernels, w);
-  if (sixteen.dot && input.tokens() <= kWidenedTokens)
+  if (const Sixteen sixteen = sixteen_bits(*compute.kernels, w); sixteen.dot)
     return sixteen.dot(sixteen.weights + first * w.cols, w.cols, rows, input.x(), input.stride(),
                        input.tokens(), w.cols, y + first, y_stride);
   float* block = at_least(scratch.floats, rows * w.cols);
-  for (int64_t r = 0; r < rows; ++r) {
-    if (sixteen.dot == compute.kernels->dot_f16)
-      compute.kernels->half_to_float(sixteen.weights + (first + r) * w.cols, w.cols,
-                                     block + r * w.cols);
-    else
-      w.codec->decode_row(w, first + r, block + r * w.cols);
-  }
-  for (int64_t t = 0; t < input.tokens(); t += kTokenTile)
-    compute.kernels->dot_f32(block, w.cols, rows, input.x() + t * input.stride(), input.stride(),
-                             std::min(kTokenTile, input.tokens() - t), w.cols,
-                             y + t * y_stride + first, y_stride);
+  decode_rows(*compute.kernels, w, first, rows, block);
+  compute.kernels->dot_f32(block, w.cols, rows, input.x(), input.stride(), input.tokens(), w.cols,
+                           y + first, y_stride);
+}
+
+/// The same for many tokens, whose panels are made.
+void panel_block(const Compute& compute, const PackedMatrix& w, int64_t first, int64_t rows,
+                 const LinearInput& input, LinearScratch::Worker& scratch, float* y,
+                 int64_t y_stride) {
+  float* block = at_least(scratch.floats, kPanelRows * w.cols);
+  float* panel = at_least(scratch.panel, panel_size(w.cols));
+  decode_rows(*compute.kernels, w, first, rows, block);
+  compute.kernels->pack_panel(block, w.cols, rows, w.cols, panel);
+  compute.kernels->dot_panels(panel, panel_steps(w.cols), input.panels(), input.tokens(), rows,
+                              y + first, y_stride);
 }
 
 /// Columns of a tile that are unpacked at a time: 8 KiB of codes, which stay in L1 while all tokens
@@ -167,11 +179,25 @@ void LinearInput::set(const float* x, int64_t stride, int64_t tokens, int64_t co
   stride_ = stride;
   tokens_ = tokens;
   cols_ = cols;
+  panels_made_ = false;
   for (Int8* form : {&by_16_, &by_32_}) {
     form->made = false;
     form->zero = -1;
     form->weight_group = 0;
   }
+}
+
+void LinearInput::make_panels(const Compute& compute) {
+  if (panels_made_) return;
+  const int64_t size = panel_size(cols_), count = (tokens_ + kPanelRows - 1) / kPanelRows;
+  float* panels = at_least(panels_, count * size);
+  compute.pool->parallel_for(count, 1, [&](int64_t begin, int64_t end, int) {
+    for (int64_t i = begin; i < end; ++i)
+      compute.kernels->pack_panel(x_ + i * kPanelRows * stride_, stride_,
+                                  std::min<int64_t>(kPanelRows, tokens_ - i * kPanelRows), cols_,
+                                  panels + i * size);
+  });
+  panels_made_ = true;
 }
 
 void LinearInput::make_codes(const Compute& compute, int64_t step, Int8& out) const {
@@ -240,14 +266,19 @@ void linear(const Compute& compute, const PackedMatrix& w, std::span<const float
   const int64_t tokens = input.tokens();
   const CodeForm form = w.codec->form();
   const bool codes = mode == ActivationMode::kInt8 && form.group > 0;
+  const bool panels = !codes && tokens > kFewTokens;
   if (codes) input.make_int8(compute, form);
+  if (panels) input.make_panels(compute);
   scratch.reserve(compute.pool->size());
-  const bool stream = codes || (tokens <= kWidenedTokens && sixteen_bits(*compute.kernels, w).dot);
-  const int64_t block =
-      stream ? rows_at_a_time(w.rows, tokens, compute.pool->size()) : float_rows(tokens);
+  const bool stream = codes || (!panels && sixteen_bits(*compute.kernels, w).dot);
+  const int64_t block = stream   ? rows_at_a_time(w.rows, tokens, compute.pool->size())
+                        : panels ? kPanelRows
+                                 : kFloatRows;
   compute.pool->parallel_for(w.rows, block, [&](int64_t begin, int64_t end, int worker) {
     if (codes)
       code_block(compute, w, begin, end, input, scratch.worker(worker), y, y_stride);
+    else if (panels)
+      panel_block(compute, w, begin, end - begin, input, scratch.worker(worker), y, y_stride);
     else
       float_block(compute, w, begin, end - begin, input, scratch.worker(worker), y, y_stride);
     add_bias(bias, begin, end - begin, tokens, y, y_stride);

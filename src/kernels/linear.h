@@ -20,6 +20,10 @@ class LinearInput {
   void set(const float* x, int64_t stride, int64_t tokens, int64_t cols);
   /// Makes the int8 form that weights of this form meet, where it is not made yet.
   void make_int8(const Compute& compute, const CodeForm& form);
+  /// Makes the panels that float weights meet with many tokens (kernels.h), where they are not made
+  /// yet.
+  void make_panels(const Compute& compute);
+  const float* panels() const { return panels_.data(); }
   /// All of it, in the form of the kernels that made it: for dot_tiles where those have it, the
   /// step is kTilesStep and there are kTilesLeast tokens.
   Int8Rows int8_rows(const CodeForm& form) const;
@@ -54,6 +58,8 @@ class LinearInput {
   const float* x_ = nullptr;
   int64_t stride_ = 0, tokens_ = 0, cols_ = 0;
   Int8 by_16_, by_32_;
+  bool panels_made_ = false;
+  std::vector<float> panels_;  // (tokens / 16, panel)
 };
 
 /// Room for unpacked weights, per worker; grows on first use, then no allocation.
@@ -61,6 +67,7 @@ class LinearScratch {
  public:
   struct Worker {
     std::vector<float> floats;  // (block rows, cols)
+    std::vector<float> panel;   // of sixteen rows
     std::vector<uint8_t> code;  // (kTilesAtOnce, panel columns / 4, 16 rows, 4)
     std::vector<float> scale;   // (kTilesAtOnce, panel columns / group, 16 rows)
     std::vector<float> offset;  // (kTilesAtOnce, panel columns / group, 16 rows)

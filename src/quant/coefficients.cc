@@ -42,8 +42,8 @@ bool CoefficientForm::fits(const double* q) const {
   for (int i = 0; i < count(); ++i)
     if (!within(q[i], kByte)) return false;
   if (planes_ == 0) return within(std::abs(q[0]) + std::abs(q[1]), kSevenBits.zero);
-  const double most = std::min<double>(kByte, bitplane_depth(planes_, stored_).zero), bias = q[planes_],
-               second = planes_ > 1 ? q[1] : 0, third = planes_ > 2 ? q[2] : 0,
+  const double most = std::min<double>(kByte, bitplane_depth(planes_, stored_).zero),
+               bias = q[planes_], second = planes_ > 1 ? q[1] : 0, third = planes_ > 2 ? q[2] : 0,
                fourth = planes_ > 3 ? q[3] : 0;
   if (!within(third + fourth, kByte)) return false;
   for (const double low : {bias, bias + q[0], bias + second, bias + q[0] + second})

@@ -50,6 +50,29 @@ TEST_P(EveryIsa, DotF32HasTheReferenceBits) {
       }
 }
 
+TEST_P(EveryIsa, PanelsHaveTheBitsOfRows) {
+  uint64_t seed = 500;
+  for (int64_t n : {1, 3, 15, 16, 33, 100, 576})
+    for (int64_t rows : {1, 5, 16})
+      for (int64_t tokens : {1, 2, 5, 7, 12, 16, 17, 39}) {
+        const int64_t stride = n + 3, size = panel_size(n), panels = (tokens + 15) / 16;
+        const auto w = normals(rows * stride, seed++), x = normals(tokens * stride, seed++);
+        std::vector<float> w_panel(static_cast<size_t>(size), 9.0f), same(w_panel),
+            x_panels(static_cast<size_t>(size * panels), 9.0f);
+        simd.pack_panel(w.data(), stride, rows, n, w_panel.data());
+        ref.pack_panel(w.data(), stride, rows, n, same.data());
+        ASSERT_TRUE(same_bits(w_panel, same)) << "n " << n << " rows " << rows;
+        for (int64_t t = 0; t < tokens; t += 16)
+          simd.pack_panel(x.data() + t * stride, stride, std::min<int64_t>(16, tokens - t), n,
+                          x_panels.data() + t / 16 * size);
+        std::vector<float> got(static_cast<size_t>(tokens * 17), 7.0f), want(got);
+        ref.dot_f32(w.data(), stride, rows, x.data(), stride, tokens, n, want.data(), 17);
+        simd.dot_panels(w_panel.data(), panel_steps(n), x_panels.data(), tokens, rows, got.data(),
+                        17);
+        ASSERT_TRUE(same_bits(got, want)) << "n " << n << " rows " << rows << " tokens " << tokens;
+      }
+}
+
 TEST_P(EveryIsa, DotsOfSixteenBitsHaveTheBitsOfTheirFloats) {
   uint64_t seed = 900;
   for (int64_t n : {1, 15, 16, 33, 576})

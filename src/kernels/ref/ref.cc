@@ -59,6 +59,27 @@ void dot_bf16(const uint16_t* w, int64_t w_stride, int64_t rows, const float* x,
   dot<Brain>(w, w_stride, rows, x, x_stride, tokens, n, out, out_stride);
 }
 
+void pack_panel(const float* rows, int64_t stride, int64_t count, int64_t cols, float* panel) {
+  const int64_t steps = panel_steps(cols);
+  std::fill_n(panel, panel_size(cols), 0.0f);
+  for (int64_t r = 0; r < count; ++r)
+    for (int64_t i = 0; i < cols; ++i) panel[panel_at(i, r, steps)] = rows[r * stride + i];
+}
+
+void dot_panels(const float* w, int64_t steps, const float* x, int64_t tokens, int64_t rows,
+                float* y, int64_t y_stride) {
+  for (int64_t t = 0; t < tokens; ++t) {
+    const float* token = x + t / kPanelRows * panel_size(steps * kLanes) + t % kPanelRows;
+    for (int64_t r = 0; r < rows; ++r) {
+      float lane[kLanes] = {};
+      for (int64_t i = 0; i < steps * kLanes; ++i)
+        lane[i % kLanes] =
+            std::fma(w[panel_at(i, r, steps)], token[panel_at(i, 0, steps)], lane[i % kLanes]);
+      y[t * y_stride + r] = fold(lane);
+    }
+  }
+}
+
 /// Exact: codes are below 256, so 32 products stay far inside int32.
 int32_t dot_codes(const TileView& w, int64_t r, const Int8Block& x, int64_t t, int64_t col) {
   int32_t sum = x.start[col / w.form.step * x.tokens + t];
@@ -168,6 +189,8 @@ const Kernels& table() {
                               dot_f32,
                               dot_f16,
                               dot_bf16,
+                              pack_panel,
+                              dot_panels,
                               dot_tile,
                               nullptr,
                               quantize_int8,

@@ -16,6 +16,7 @@ using gguf::word_at;
 constexpr int64_t kStep = 16;  // columns per activation scale
 constexpr int kRows = 8;       // one per 32-bit lane
 constexpr int kSigned = 0;     // a format's kTop when its codes are signed
+constexpr int64_t kTokensAtATime = 4, kMostTokens = 8;
 
 /// Codes of eight rows: dword r of code[q] is row r, columns 4 q .. 4 q + 3 of a step.
 struct Quads {
@@ -283,15 +284,15 @@ PL_AVX2 __m256i dot4(__m256i code, const int8_t* x) {
     return _mm256_maddubs_epi16(code, xs);
 }
 
-/// The exact sum of a step for one of T tokens: as many int16 are added as cannot overflow, with
-/// |x| <= 127 and signed codes of at most 128.
-template <int kTop, int T>
-PL_AVX2 __m256i dot_step(const Quads& quads, const int8_t* x) {
+/// The exact sum of a step for one of `width` tokens: as many int16 are added as cannot overflow,
+/// with |x| <= 127 and signed codes of at most 128.
+template <int kTop>
+PL_AVX2 __m256i dot_step(const Quads& quads, const int8_t* x, int64_t width) {
   constexpr int kPair = 2 * 127 * (kTop == kSigned ? 128 : kTop);
   static_assert(kPair <= 32767);
   const __m256i ones = _mm256_set1_epi16(1);
   __m256i v[4];
-  for (int q = 0; q < 4; ++q) v[q] = dot4<kTop>(quads.code[q], x + 4 * T * q);
+  for (int q = 0; q < 4; ++q) v[q] = dot4<kTop>(quads.code[q], x + 4 * width * q);
   if constexpr (2 * kPair <= 32767) {
     const __m256i a = _mm256_add_epi16(v[0], v[1]), b = _mm256_add_epi16(v[2], v[3]);
     if constexpr (4 * kPair <= 32767) return _mm256_madd_epi16(_mm256_add_epi16(a, b), ones);
@@ -301,21 +302,22 @@ PL_AVX2 __m256i dot_step(const Quads& quads, const int8_t* x) {
   return _mm256_add_epi32(_mm256_add_epi32(v[0], v[1]), _mm256_add_epi32(v[2], v[3]));
 }
 
-/// One chunk of eight rows; `step` is its first step.
+/// One chunk of eight rows and the first T of `width` tokens; `step` is its first step.
 template <class Format, int T>
 PL_AVX2 void add_chunk(const typename Format::Chunk& chunk, const typename Format::Block& block,
-                       int first_group, const Int8Block& x, int64_t step, __m256 (&acc)[T]) {
+                       int first_group, const Int8Block& x, int64_t width, int64_t step,
+                       __m256 (&acc)[T]) {
   constexpr int kSteps = Format::kChunk / kStep, kPerGroup = Format::kGroup / kStep;
   __m256 sum[T];
 #pragma GCC unroll 8
   for (int s = 0; s < kSteps; ++s) {
     const Quads quads = Format::quads(chunk, s);
-    const int64_t at = (step + s) * T;
+    const int64_t at = (step + s) * width;
     if (s % kPerGroup == 0)
       for (int t = 0; t < T; ++t) sum[t] = _mm256_setzero_ps();
 #pragma GCC unroll 8
     for (int t = 0; t < T; ++t) {
-      __m256i exact = dot_step<Format::kTop, T>(quads, x.code + kStep * at + 4 * t);
+      __m256i exact = dot_step<Format::kTop>(quads, x.code + kStep * at + 4 * t, width);
       if (Format::kHasZero) exact = _mm256_add_epi32(exact, _mm256_set1_epi32(x.start[at + t]));
       sum[t] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(exact), _mm256_set1_ps(x.scale[at + t]), sum[t]);
     }
@@ -325,17 +327,18 @@ PL_AVX2 void add_chunk(const typename Format::Chunk& chunk, const typename Forma
     for (int t = 0; t < T; ++t) {
       acc[t] = _mm256_fmadd_ps(sum[t], block.scale[g], acc[t]);
       if (Format::kAffine) {
-        const float weight = x.weight[(step + s) / kPerGroup * T + t];
+        const float weight = x.weight[(step + s) / kPerGroup * width + t];
         acc[t] = _mm256_fmadd_ps(_mm256_set1_ps(weight), block.offset[g], acc[t]);
       }
     }
   }
 }
 
-/// Rows first .. first + 7, or as many as there are.
-template <class Format, int T>
+/// Rows first .. first + 7, or as many as there are, and the first T tokens of x, which may be all.
+template <class Format, int T, bool kAll>
 PL_AVX2 void eight_rows(const PackedMatrix& w, int64_t first, const Int8Block& x, float* y,
                         int64_t y_stride) {
+  const int64_t width = kAll ? T : x.tokens;
   const int64_t row_bytes = w.cols / Format::kBlock * Format::kBytes,
                 count = std::min<int64_t>(kRows, w.rows - first);
   const auto* begin = reinterpret_cast<const uint8_t*>(w.codes.data()) + first * row_bytes;
@@ -354,7 +357,7 @@ PL_AVX2 void eight_rows(const PackedMatrix& w, int64_t first, const Int8Block& x
       for (int b = 0; b < kBytesAhead; b += 64) _mm_prefetch(ahead + b, _MM_HINT_T1);
       ahead += kBytesAhead;
       add_chunk<Format, T>(Format::load(row, at, block, c), block,
-                           c * (Format::kChunk / Format::kGroup), x, step, acc);
+                           c * (Format::kChunk / Format::kGroup), x, width, step, acc);
       step += Format::kChunk / kStep;
     }
   }
@@ -363,18 +366,32 @@ PL_AVX2 void eight_rows(const PackedMatrix& w, int64_t first, const Int8Block& x
   for (int t = 0; t < T; ++t) _mm256_maskstore_ps(y + t * y_stride, present, acc[t]);
 }
 
-template <class Format, int T>
+template <class Format, int T, bool kAll>
 PL_AVX2_ENTRY void tokens_of(const PackedMatrix& w, int64_t first, const Int8Block& x, float* y,
                              int64_t y_stride) {
   for (int64_t r = 0; r < kTileRows && first + r < w.rows; r += kRows)
-    eight_rows<Format, T>(w, first + r, x, y + r, y_stride);
+    eight_rows<Format, T, kAll>(w, first + r, x, y + r, y_stride);
+}
+
+/// Four tokens, then the rest: the sums of more would not fit the registers, and expanding the
+/// codes twice costs less than a tile.
+template <class Format, int T>
+void more_tokens(const PackedMatrix& w, int64_t first, const Int8Block& x, float* y,
+                 int64_t y_stride) {
+  constexpr int64_t k = kTokensAtATime;
+  const Int8Block rest{x.tokens, x.code + 4 * k, x.scale + k, x.start + k,
+                       Format::kAffine ? x.weight + k : nullptr};
+  tokens_of<Format, k, false>(w, first, x, y, y_stride);
+  tokens_of<Format, T - k, false>(w, first, rest, y + k * y_stride, y_stride);
 }
 
 template <class Format>
 DotPacked few_tokens(int64_t tokens) {
-  constexpr DotPacked kDots[] = {tokens_of<Format, 1>, tokens_of<Format, 2>, tokens_of<Format, 3>,
-                                 tokens_of<Format, 4>};
-  return tokens <= std::ssize(kDots) ? kDots[tokens - 1] : nullptr;
+  constexpr DotPacked kDots[kMostTokens] = {tokens_of<Format, 1, true>, tokens_of<Format, 2, true>,
+                                            tokens_of<Format, 3, true>, tokens_of<Format, 4, true>,
+                                            more_tokens<Format, 5>,     more_tokens<Format, 6>,
+                                            more_tokens<Format, 7>,     more_tokens<Format, 8>};
+  return tokens <= kMostTokens ? kDots[tokens - 1] : nullptr;
 }
 
 }  // namespace

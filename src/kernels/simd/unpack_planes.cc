@@ -151,7 +151,8 @@ HWY_INLINE Table byte_bit_table(const std::byte* coef, float* scale) {
     c[p] = p < K ? byte_coefficient(coef + p * kTileRows) : hn::Zero(d32);
   const V32 bias = byte_coefficient(coef + K * kTileRows);
   store_byte_scale(coef + (K + 1) * kTileRows, scale);
-  const V32 most = hn::Set(d32, bitplane_depth(K, Coefficients::kByte).zero), first = saturate(hn::Add(bias, c[0]));
+  const V32 most = hn::Set(d32, bitplane_depth(K, Coefficients::kByte).zero),
+            first = saturate(hn::Add(bias, c[0]));
   const V32 a[4] = {clamp(bias, most), clamp(first, most),
                     clamp(saturate(hn::Add(bias, c[1])), most),
                     clamp(saturate(hn::Add(first, c[1])), most)};
