@@ -5,6 +5,7 @@
 
 #include "commands.h"
 #include "common.h"
+#include "formats/planes_pair.h"
 #include "inspect_model.h"
 
 namespace planeloom {
@@ -18,9 +19,9 @@ struct InspectOptions {
   bool json = false, metadata = false, tensors = false;
 };
 
-/// Where a plane pair's codec and shape stand; the tensor table says the same.
+/// What is said of one plane pair; the tensor table says the same.
 bool describes_pair(const std::string& key) {
-  return key.rfind("planeloom.codec.", 0) == 0 || key.rfind("planeloom.shape.", 0) == 0;
+  return std::ranges::any_of(kWeightKeys, [&](auto prefix) { return key.starts_with(prefix); });
 }
 
 void print_metadata(const Metadata& metadata) {

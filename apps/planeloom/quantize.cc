@@ -15,7 +15,7 @@ struct Options {
   QuantizeOptions quantize;
   int group = 0;  // 0: the method's published one
   int64_t calibration_tokens = 16384;
-  bool json = false, force = false;
+  bool json = false, force = false, rotate = false;
 };
 
 Report make_report(const Options& o, const QuantizeSummary& s, AppContext& context) {
@@ -141,6 +141,23 @@ void add_quantize(CLI::App& app) {
           CLI::ignore_case))
       ->type_name("FORM")
       ->default_str("half");
+  command->add_flag("--rotate", o->rotate,
+                    "Turn the inputs of every linear by a random Hadamard rotation, which evens "
+                    "outliers out; undone when the model runs");
+  command
+      ->add_option(
+          "--refine", o->quantize.quant.refine,
+          "bpdq: more starts, and so many passes of coordinate descent after the published "
+          "method (2 to 4 are worth their time)")
+      ->check(CLI::Range(0, 100))
+      ->capture_default_str();
+  command
+      ->add_option(
+          "--upstream", o->quantize.upstream,
+          "bpdq: how much a linear makes up for what the layers before it have lost, 0 to "
+          "1. Lowers the loss on text like the calibration text, may raise it on other text")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
   command
       ->add_option("--calibration", o->quantize.calibration.source,
                    "Text file, or self: the model writes its own")
@@ -148,7 +165,9 @@ void add_quantize(CLI::App& app) {
   command->add_option("--calibration-tokens", o->calibration_tokens, "How much of it to read")
       ->check(CLI::Range(512, 1 << 24))
       ->capture_default_str();
-  command->add_option("--seed", o->quantize.calibration.seed, "Of the self-written text")
+  command
+      ->add_option("--seed", o->quantize.calibration.seed,
+                   "Of the self-written text and the rotation")
       ->capture_default_str();
   command->add_flag("--force", o->force, "Replace OUT when it exists");
   command->add_flag("--json", o->json, "One JSON object instead of text");
@@ -159,6 +178,7 @@ void add_quantize(CLI::App& app) {
   on_run(command, [o, bits]() -> Status {
     if (o->quantize.quant.method == "ptqtp" && !bits->empty())
       return fail("[quantize] --bits does not apply: ptqtp always has two trit-planes");
+    if (o->rotate) o->quantize.rotation_seed = static_cast<uint32_t>(o->quantize.calibration.seed);
     return run(*o);
   });
 }

@@ -5,6 +5,7 @@
 
 #include "codecs/gguf_codecs.h"
 #include "codecs/planes.h"
+#include "codecs/rotation.h"
 
 namespace planeloom {
 namespace {
@@ -75,6 +76,9 @@ Status check_matrix(const PackedMatrix& w, std::string_view tensor_name) {
     return fail("[codec] tensor {}: {} columns, {} needs a multiple of {}", tensor_name, w.cols,
                 w.codec->name(), w.codec->col_multiple());
   const int64_t rows = stored_rows(*w.codec, w.rows);
+  if (w.rotation && w.rotation->size() != w.cols)
+    return fail("[codec] tensor {}: {} columns, its rotation has {}", tensor_name, w.cols,
+                w.rotation->size());
   PL_CHECK(check_span(w.codes.size(), rows, w.codec->code_bytes(w.cols), "codes", tensor_name));
   return check_span(w.coef.size(), rows, w.codec->coef_bytes(w.cols), "coefficients", tensor_name);
 }

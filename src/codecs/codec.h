@@ -3,6 +3,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -14,6 +15,7 @@
 namespace planeloom {
 
 class Codec;
+class Rotation;
 
 /// A matrix of rows x cols weights in one packed format. Borrowed memory; y = W x runs over cols.
 struct PackedMatrix {
@@ -22,6 +24,7 @@ struct PackedMatrix {
   int64_t cols = 0;                  // inputs
   std::span<const std::byte> codes;  // stored_rows() * codec->code_bytes(cols)
   std::span<const std::byte> coef;  // stored_rows() * codec->coef_bytes(cols); empty for GGUF types
+  std::shared_ptr<const Rotation> rotation{};  // of the inputs, already in the weights; or null
 };
 
 /// Kernels work on sixteen rows at a time, one row per 32-bit lane, and the plane formats are
@@ -76,7 +79,8 @@ class Codec {
   virtual int64_t code_bytes(int64_t cols) const = 0;
   virtual int64_t coef_bytes(int64_t cols) const { return 0; }
 
-  /// The row's weights as float, the definition of the format. out: (cols).
+  /// The row's weights as float, the definition of the format, rotated where the matrix is. out:
+  /// (cols).
   virtual void decode_row(const PackedMatrix& w, int64_t row, float* out) const = 0;
 
   /// The integer form; form().group is 0 when there is none (F32, F16, BF16).
@@ -116,7 +120,7 @@ struct EncodedMatrix {
   const Codec* codec = nullptr;
   int64_t rows = 0, cols = 0;
   std::vector<std::byte> codes, coef;
-  PackedMatrix view() const { return {codec, rows, cols, codes, coef}; }
+  PackedMatrix view() const { return {codec, rows, cols, codes, coef, nullptr}; }
 };
 
 }  // namespace planeloom

@@ -1,6 +1,7 @@
 #include "compress/export_model.h"
 
 #include "codecs/encode_simple.h"
+#include "codecs/rotation.h"
 #include "formats/gguf.h"
 #include "formats/planes_pair.h"
 
@@ -29,6 +30,7 @@ Status write_matrix(const PackedMatrix& w, DType type, const Compute& compute, G
       std::vector<float> row(static_cast<size_t>(w.cols));
       for (int64_t r = begin; r < end; ++r) {
         w.codec->decode_row(w, first + r, row.data());
+        if (w.rotation) w.rotation->undo(row.data());
         status[static_cast<size_t>(r)] =
             encode_simple(type, row,
                           std::span(out).subspan(static_cast<size_t>(r * row_bytes),

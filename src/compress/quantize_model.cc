@@ -9,7 +9,9 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "codecs/planes.h"
+#include "codecs/rotation.h"
 #include "compress/statistics.h"
+#include "compress/upstream.h"
 #include "compress/workspace.h"
 #include "formats/planes_pair.h"
 
@@ -61,11 +63,13 @@ Result<std::string> fingerprint(const Model& model, const QuantizeOptions& o) {
     hash.update(t.data);
   }
   std::string text = fmt::format(
-      "planeloom quantize 4\nmodel {}\n{} bits {} group {} coefficients {} rounds {} damping {} "
-      "ridge {} cap {} rows {}\n",
+      "planeloom quantize 5\nmodel {}\n{} bits {} group {} coefficients {} rounds {} damping {} "
+      "ridge {} cap {} rows {} refine {} rotation {} upstream {} {}\n",
       hash.hex(), o.quant.method, o.quant.bits, o.quant.group,
       static_cast<int>(o.quant.coefficients), o.quant.rounds, o.quant.damping, o.quant.ridge,
-      o.quant.cap_ridge, o.quant.per_row_best);
+      o.quant.cap_ridge, o.quant.per_row_best, o.quant.refine,
+      o.rotation_seed ? fmt::format("{}", *o.rotation_seed) : "none", o.upstream,
+      o.upstream_damping);
   if (!needs_hessian(o.quant.method)) return text;
   const CalibrationOptions& c = o.calibration;
   std::string source = c.source;
@@ -95,10 +99,13 @@ Result<int> group_for(const QuantizeOptions& o, const std::string& name, int64_t
       name, cols, o.quant.group);
 }
 
-/// What can be told before any work: a width that no group divides.
+/// What can be told before any work: a width that no group divides or that has no rotation.
 Status check_widths(const Model& model, const QuantizeOptions& o) {
-  for (const Linear linear : kBlockLinears)
-    PL_CHECK(group_for(o, linear_name(0, linear), model.layers[0].at(linear).cols));
+  for (const Linear linear : kBlockLinears) {
+    const int64_t cols = model.layers[0].at(linear).cols;
+    PL_CHECK(group_for(o, linear_name(0, linear), cols));
+    if (o.rotation_seed) PL_CHECK(Rotation::make(cols, *o.rotation_seed));
+  }
   return {};
 }
 
@@ -130,7 +137,12 @@ class Run {
     PL_TRY(session_, Session::create(model_, compute_, session));
     hidden_.resize(static_cast<size_t>(text_.windows() * text_.context * model_.config.width));
     for (int64_t w = 0; w < text_.windows(); ++w)
-      PL_CHECK(session_->embed(text_.window(w), hidden(w)));
+      PL_CHECK(session_->embed(text_.window(w), hidden(hidden_, w)));
+    if (options_.upstream > 0) {
+      original_ = model_;
+      PL_TRY(original_session_, Session::create(*original_, compute_, session));
+      original_hidden_ = hidden_;
+    }
     return {};
   }
 
@@ -150,12 +162,20 @@ class Run {
       return fail("[quantize] {}: layer {} cannot be read back", workspace_.path("").string(),
                   layer);
     adopt(layer, std::move(*saved));
-    for (int64_t w = 0; session_ && w < text_.windows(); ++w)
-      session_->run_layer(layer, hidden(w), text_.context, 0);
+    for (int64_t w = 0; session_ && w < text_.windows(); ++w) {
+      session_->run_layer(layer, hidden(hidden_, w), text_.context, 0);
+      if (original_session_)
+        original_session_->run_layer(layer, hidden(original_hidden_, w), text_.context, 0);
+    }
     return {};
   }
 
   Status layers(CalibrationText text) {
+    for (const Linear linear : kBlockLinears) {
+      if (!options_.rotation_seed) break;
+      const int64_t cols = linear_shape(model_.config, linear).cols;
+      PL_TRY(rotations_[cols], Rotation::make(cols, *options_.rotation_seed));
+    }
     PL_CHECK(prepare(std::move(text)));
     for (int64_t l = 0; l < model_.config.layers; ++l) PL_CHECK(layer(l));
     return {};
@@ -167,11 +187,12 @@ class Run {
   Status write(const std::filesystem::path& out) {
     Metadata metadata;
     for (const auto& [key, value] : model_.file->metadata().entries())
-      if (key.rfind("planeloom.codec.", 0) != 0 && key.rfind("planeloom.shape.", 0) != 0)
+      if (std::ranges::none_of(kWeightKeys, [&](auto prefix) { return key.starts_with(prefix); }))
         metadata.set(key, value);
     std::map<std::string, const PackedMatrix*> quantized;
-    for (const auto& layer : finished_)
-      for (const auto& linear : layer.linears) quantized[linear.name] = &linear.matrix;
+    for (size_t l = 0; l < finished_.size(); ++l)
+      for (size_t i = 0; i < finished_[l].linears.size(); ++i)
+        quantized[finished_[l].linears[i].name] = &model_.layers[l].linears[i];
     metadata.set("planeloom.method", options_.quant.method);
     metadata.set("planeloom.calibration",
                  text_.description.empty() ? std::string("none") : text_.description);
@@ -184,13 +205,13 @@ class Run {
       if (quantized.contains(base))
         continue;  // the planes and coefficients of an input that was quantized before
       if (base != t.name)
-        for (const std::string& key : {codec_key(base), shape_key(base)})
-          metadata.set(key, *model_.file->metadata().find(key));
+        for (const std::string_view prefix : kWeightKeys)
+          if (const std::string key = std::string(prefix) + base; model_.file->metadata().has(key))
+            metadata.set(key, *model_.file->metadata().find(key));
       specs.push_back({t.name, t.type, {t.dims.begin(), t.dims.begin() + t.n_dims}});
       copied.push_back(&t);
     }
-    for (const auto& [name, w] : quantized)
-      add_pair(name, *w->codec, w->rows, w->cols, metadata, specs);
+    for (const auto& [name, w] : quantized) add_pair(name, *w, metadata, specs);
 
     const std::filesystem::path partial = workspace_.path("out.gguf");
     PL_TRY(GgufWriter writer, GgufWriter::create(partial, metadata, specs));
@@ -215,21 +236,102 @@ class Run {
     return name;
   }
 
-  float* hidden(int64_t window) {
-    return hidden_.data() + window * text_.context * model_.config.width;
+  float* hidden(std::vector<float>& stream, int64_t window) const {
+    return stream.data() + window * text_.context * model_.config.width;
   }
 
   /// Runs the calibration text up to the stage's first linear and returns its inputs' Hessian,
   /// factored.
-  Result<PreparedHessian> stage_hessian(int64_t layer, Linear first, int group) {
-    const PackedMatrix& w = model_.layers[static_cast<size_t>(layer)].at(first);
-    SecondMoments moments(w.cols);
-    MomentsHook hook(compute_, layer, first, moments);
-    session_->set_hooks(&hook);
-    for (int64_t i = 0; i < text_.windows(); ++i)
-      session_->run_layer(layer, hidden(i), text_.context, 0);
-    session_->set_hooks(nullptr);
-    return prepare_hessian(moments.hessian(), w.cols, group, options_.quant.damping);
+  /// When asked for, also finds what its linears should give (target_).
+  Result<PreparedHessian> stage_hessian(int64_t layer, Linear first, const QuantOptions& quant) {
+    const int64_t cols = model_.layers[static_cast<size_t>(layer)].at(first).cols;
+    SecondMoments moments(cols);
+    std::optional<Drift> drift;
+    if (original_) drift.emplace(cols, writes_residual(first) ? model_.config.width : 0);
+    for (int64_t i = 0; i < text_.windows(); ++i) {
+      watch(*session_, hidden_, layer, first, i, [&](Rows x) {
+        moments.add(compute_, x);
+        if (drift) add_drift(layer, first, i, x, *drift);
+      });
+    }
+    std::vector<double> hessian = moments.hessian();
+    target_.reset();
+    if (drift) {
+      PL_TRY(target_, UpstreamTarget::make(hessian, cols, drift->inputs.mean(),
+                                           drift->lack ? drift->lack->mean() : std::vector<float>{},
+                                           options_.upstream_damping));
+    }
+    return prepare_hessian(hessian, cols, quant.group, quant.damping, quant.refine > 0);
+  }
+
+  /// How far the quantized model has drifted where a linear reads, and where it writes.
+  struct Drift {
+    CrossMoments inputs;               // E[x' (x - x')^T]
+    std::optional<CrossMoments> lack;  // E[r x'^T]
+    std::vector<float> difference;     // x - x', then r, of one window
+    Drift(int64_t cols, int64_t width) : inputs(cols, cols) {
+      if (width > 0) lack.emplace(width, cols);
+    }
+  };
+
+  /// Where a linear's output is added to the residual stream as it is.
+  bool writes_residual(Linear linear) const {
+    return (linear == Linear::kO || linear == Linear::kDown) && !model_.config.post_norms;
+  }
+
+  /// Runs a window of the calibration text up to a linear.
+  void watch(Session& session, std::vector<float>& stream, int64_t layer, Linear linear,
+             int64_t window, InputHook::Take take) {
+    const int64_t cols = model_.layers[static_cast<size_t>(layer)].at(linear).cols;
+    InputHook hook(compute_, layer, linear, rotation(cols), take);
+    session.set_hooks(&hook);
+    session.run_layer(layer, hidden(stream, window), text_.context, 0);
+    session.set_hooks(nullptr);
+  }
+
+  /// x: what the quantized model feeds the linear in this window.
+  void add_drift(int64_t layer, Linear linear, int64_t window, Rows x, Drift& drift) {
+    const auto subtract = [&](const float* from, const float* what, int64_t n) {
+      drift.difference.resize(static_cast<size_t>(n));
+      for (int64_t i = 0; i < n; ++i) drift.difference[static_cast<size_t>(i)] = from[i] - what[i];
+      return drift.difference.data();
+    };
+    watch(*original_session_, original_hidden_, layer, linear, window, [&](Rows original) {
+      const float* d = subtract(original.data, x.data, x.rows * x.cols);
+      drift.inputs.add(compute_, x, {d, x.rows, x.cols});
+    });
+    if (!drift.lack) return;
+    const bool down = linear == Linear::kDown;
+    const float* r =
+        subtract(down ? original_session_->middle() : hidden(original_hidden_, window),
+                 down ? session_->middle() : hidden(hidden_, window), x.rows * model_.config.width);
+    drift.lack->add(compute_, {r, x.rows, model_.config.width}, x);
+  }
+
+  /// The rotation of linears that read so many values, or null.
+  const Rotation* rotation(int64_t cols) const {
+    const auto found = rotations_.find(cols);
+    return found == rotations_.end() ? nullptr : found->second.get();
+  }
+  PackedMatrix rotated(PackedMatrix w) const {
+    if (const auto found = rotations_.find(w.cols); found != rotations_.end())
+      w.rotation = found->second;
+    return w;
+  }
+
+  /// The weights of a matrix as they are to be quantized: (rows, cols), each row rotated.
+  void decode(const PackedMatrix& w) {
+    const Rotation* to = rotation(w.cols);
+    weights_.resize(static_cast<size_t>(w.rows * w.cols));
+    compute_.pool->parallel_for(w.rows, 16, [&](int64_t begin, int64_t end, int) {
+      std::vector<float> row(static_cast<size_t>(w.cols));
+      for (int64_t r = begin; r < end; ++r) {
+        float* out = weights_.data() + r * w.cols;
+        w.codec->decode_row(w, r, to ? row.data() : out);
+        if (w.rotation) w.rotation->undo(to ? row.data() : out);
+        if (to) compute_.kernels->rotate(*to, row.data(), out);
+      }
+    });
   }
 
   Status quantize_stage(int64_t layer, const Stage& stage) {
@@ -238,7 +340,7 @@ class Run {
     PL_TRY(quant.group, group_for(options_, linear_name(layer, stage.linears[0]), cols));
     std::optional<PreparedHessian> hessian;
     if (needs_hessian(quant.method)) {
-      PL_TRY(hessian, stage_hessian(layer, stage.linears[0], quant.group));
+      PL_TRY(hessian, stage_hessian(layer, stage.linears[0], quant));
     }
     for (const Linear linear : stage.linears) {
       const std::string name = linear_name(layer, linear);
@@ -246,18 +348,15 @@ class Run {
         return fail("[quantize] interrupted before {}; run the same command again to go on", name);
       progress_.update("quantize", static_cast<uint64_t>(layer) * 7 + static_cast<uint64_t>(linear),
                        static_cast<uint64_t>(model_.config.layers) * 7);
-      const PackedMatrix& w = model_.layers[static_cast<size_t>(layer)].at(linear);
-      weights_.resize(static_cast<size_t>(w.rows * w.cols));
-      compute_.pool->parallel_for(w.rows, 16, [&](int64_t begin, int64_t end, int) {
-        for (int64_t r = begin; r < end; ++r)
-          w.codec->decode_row(w, r, weights_.data() + r * w.cols);
-      });
+      PackedMatrix& w = model_.layers[static_cast<size_t>(layer)].at(linear);
+      decode(w);
+      if (target_) target_->apply(compute_, options_.upstream, w.rows, weights_);
       LayerInput input{weights_, w.rows, w.cols};
       if (hessian) input.prepared = &*hessian;
       auto result = quantize_layer(input, quant, *compute_.pool);
       if (!result) return fail("[quantize] {}: {}", name, result.error().message);
       entries_.push_back({name, std::move(result->matrix), report_to_json(result->report)});
-      model_.layers[static_cast<size_t>(layer)].at(linear) = entries_.back().matrix.view();
+      w = rotated(entries_.back().matrix.view());
     }
     return {};
   }
@@ -280,7 +379,7 @@ class Run {
     auto& linears = model_.layers[static_cast<size_t>(layer)].linears;
     for (size_t i = 0; i < linears.size(); ++i) {
       const auto& [name, report, matrix] = saved.linears[i];
-      linears[i] = matrix;
+      linears[i] = rotated(matrix);
       summary.tensors.push_back({name, std::string(matrix.codec->name()), layer, matrix.rows,
                                  matrix.cols, report_from_json(report)});
     }
@@ -293,9 +392,15 @@ class Run {
   Progress& progress_;
   Workspace workspace_;
   CalibrationText text_;
+  std::map<int64_t, std::shared_ptr<const Rotation>> rotations_;  // by width, when rotating
   std::unique_ptr<Session> session_;
-  std::vector<float> hidden_;   // (windows, context, width)
-  std::vector<float> weights_;  // one matrix, decoded
+  std::vector<float> hidden_;  // (windows, context, width)
+  // With --upstream: the model as it was and its own hidden states.
+  std::optional<Model> original_;
+  std::unique_ptr<Session> original_session_;
+  std::vector<float> original_hidden_;
+  std::optional<UpstreamTarget> target_;  // of the stage at hand
+  std::vector<float> weights_;            // one matrix, decoded
   std::vector<Workspace::Entry>
       entries_;  // the layer being quantized, in the order of kBlockLinears
   std::vector<Workspace::SavedLayer> finished_;  // every layer before it, mapped
@@ -309,6 +414,12 @@ Result<QuantizeSummary> quantize_model(const Model& model, const std::filesystem
   const auto start = std::chrono::steady_clock::now();
   PL_CHECK(check_output(out));
   PL_CHECK(check_widths(model, options));
+  if (!(options.upstream >= 0 && options.upstream <= 1) || !(options.upstream_damping > 0))
+    return fail("[quantize] upstream {}, damping {}; 0 to 1 and above 0 wanted", options.upstream,
+                options.upstream_damping);
+  if (options.upstream > 0 && !needs_hessian(options.quant.method))
+    return fail("[quantize] upstream with {}, which reads no calibration text",
+                options.quant.method);
   PL_TRY(const std::string print, fingerprint(model, options));
   CalibrationText text;  // a file that is too short is told before a folder is made
   if (needs_hessian(options.quant.method) && options.calibration.source != "self") {

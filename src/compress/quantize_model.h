@@ -1,5 +1,6 @@
 #pragma once
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,11 @@ namespace planeloom {
 struct QuantizeOptions {
   QuantOptions quant;              // method, bits, group and the method's own settings
   CalibrationOptions calibration;  // used by methods that need the Hessian (bpdq)
+  /// Rotates the inputs of every linear (codecs/rotation.h) by this seed.
+  std::optional<uint32_t> rotation_seed;
+  /// How much of what the layers before have lost a linear makes up for, 0 to 1 (upstream.h), and
+  /// the damping of that, as a share of the mean diagonal.
+  double upstream = 0, upstream_damping = 0.05;
 };
 
 /// One linear after quantization.

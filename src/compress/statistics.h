@@ -1,9 +1,15 @@
 #pragma once
+#include <span>
 #include <vector>
 
+#include "base/function_ref.h"
 #include "models/session.h"
 
 namespace planeloom {
+
+/// The columns of x, (tokens, cols), as panels (kernels.h), a token being a column of them. Returns
+/// the panels, which `room` holds.
+std::span<const float> column_panels(const Compute& compute, Rows x, std::vector<float>& room);
 
 /// Second moments of one linear's inputs: H = (2 / tokens) sum x x^T, the layer-wise loss's Hessian
 /// (GPTQ, arXiv 2210.17323, section 3). Same bits for any thread count and ISA: sums run in sixteen
@@ -23,22 +29,29 @@ class SecondMoments {
   std::vector<float> panels_;  // (cols / 16, panel) of the window being added
 };
 
-/// Listens for one linear of one layer, adds its inputs to the moments, and stops the pass there.
-class MomentsHook : public Hooks {
+/// Listens for one linear of one layer, hands its inputs, rotated where a rotation is given, to a
+/// function, and stops the pass there.
+class InputHook : public Hooks {
  public:
-  MomentsHook(const Compute& compute, int64_t layer, Linear linear, SecondMoments& moments)
-      : compute_(compute), layer_(layer), linear_(linear), moments_(moments) {}
+  using Take = FunctionRef<void(Rows)>;
+  InputHook(const Compute& compute, int64_t layer, Linear linear, const Rotation* rotation,
+            Take take)
+      : compute_(compute), layer_(layer), linear_(linear), rotation_(rotation), take_(take) {}
   Flow before_linear(int64_t layer, Linear linear, Rows x) override {
     if (layer != layer_ || linear != linear_) return Flow::kContinue;
-    moments_.add(compute_, x);
+    take_(rotation_ ? rotate(x) : x);
     return Flow::kStop;
   }
 
  private:
+  Rows rotate(Rows x);
+
   const Compute& compute_;
   int64_t layer_;
   Linear linear_;
-  SecondMoments& moments_;
+  const Rotation* rotation_;
+  Take take_;
+  std::vector<float> rotated_;  // (tokens, cols)
 };
 
 }  // namespace planeloom

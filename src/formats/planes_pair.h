@@ -21,6 +21,13 @@ inline std::string codec_key(std::string_view name) {
 inline std::string shape_key(std::string_view name) {
   return "planeloom.shape." + std::string(name);
 }
+/// The seed of the rotation of the inputs, only where there is one (codecs/rotation.h).
+inline std::string rotation_key(std::string_view name) {
+  return "planeloom.rotation." + std::string(name);
+}
+/// Every key that is about one weight begins so.
+inline constexpr std::string_view kWeightKeys[] = {"planeloom.codec.", "planeloom.shape.",
+                                                   "planeloom.rotation."};
 
 /// The order of bytes that this program writes, and the only one that it reads.
 inline constexpr int64_t kPlanesLayout = 3;
@@ -28,8 +35,9 @@ inline constexpr std::string_view kLayoutKey = "planeloom.layout";
 
 /// Announces a pair before the file is created: sets the metadata and appends the specs (one when
 /// there are no coefficients). The caller then writes codes, and coef where present, in that order.
-void add_pair(std::string_view name, const Codec& codec, int64_t rows, int64_t cols,
-              Metadata& metadata, std::vector<TensorSpec>& tensors);
+/// Of the matrix codec, shape and rotation are read.
+void add_pair(std::string_view name, const PackedMatrix& matrix, Metadata& metadata,
+              std::vector<TensorSpec>& tensors);
 
 /// Writes the bytes that add_pair announced: the writer must stand at NAME.planes.
 Status write_pair(GgufWriter& writer, std::string_view name, const PackedMatrix& matrix);

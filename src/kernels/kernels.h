@@ -15,6 +15,7 @@
 
 #include "base/cpu.h"
 #include "codecs/codec.h"
+#include "codecs/rotation.h"
 
 namespace planeloom {
 
@@ -137,6 +138,9 @@ struct Kernels {
   /// scale (cols / step), sum (cols / step).
   void (*quantize_int8)(const float* x, int64_t cols, int64_t step, int8_t* code, float* scale,
                         int32_t* sum);
+
+  /// out = R x, apart; (size) both.
+  void (*rotate)(const Rotation& rotation, const float* x, float* out);
 
   /// out[i] = x[i] * (1 / sqrt(mean(x^2) + eps)) * gain[i]. May run in place.
   void (*rms_norm)(const float* x, const float* gain, float eps, int64_t n, float* out);

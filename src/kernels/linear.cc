@@ -180,11 +180,25 @@ void LinearInput::set(const float* x, int64_t stride, int64_t tokens, int64_t co
   tokens_ = tokens;
   cols_ = cols;
   panels_made_ = false;
+  rotated_by_ = nullptr;
   for (Int8* form : {&by_16_, &by_32_}) {
     form->made = false;
     form->zero = -1;
     form->weight_group = 0;
   }
+}
+
+LinearInput& LinearInput::rotated(const Compute& compute, const Rotation& rotation) {
+  if (!rotated_) rotated_ = std::make_unique<LinearInput>();
+  if (rotated_by_ == &rotation) return *rotated_;
+  float* rows = at_least(rotated_rows_, tokens_ * cols_);
+  compute.pool->parallel_for(tokens_, 4, [&](int64_t begin, int64_t end, int) {
+    for (int64_t t = begin; t < end; ++t)
+      compute.kernels->rotate(rotation, x_ + t * stride_, rows + t * cols_);
+  });
+  rotated_->set(rows, cols_, tokens_, cols_);
+  rotated_by_ = &rotation;
+  return *rotated_;
 }
 
 void LinearInput::make_panels(const Compute& compute) {
@@ -261,8 +275,9 @@ Int8Rows LinearInput::int8_rows(const CodeForm& form) const {
 }
 
 void linear(const Compute& compute, const PackedMatrix& w, std::span<const float> bias,
-            LinearInput& input, ActivationMode mode, LinearScratch& scratch, float* y,
+            LinearInput& plain, ActivationMode mode, LinearScratch& scratch, float* y,
             int64_t y_stride) {
+  LinearInput& input = w.rotation ? plain.rotated(compute, *w.rotation) : plain;
   const int64_t tokens = input.tokens();
   const CodeForm form = w.codec->form();
   const bool codes = mode == ActivationMode::kInt8 && form.group > 0;

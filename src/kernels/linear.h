@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -20,6 +21,8 @@ class LinearInput {
   void set(const float* x, int64_t stride, int64_t tokens, int64_t cols);
   /// Makes the int8 form that weights of this form meet, where it is not made yet.
   void make_int8(const Compute& compute, const CodeForm& form);
+  /// The same rows rotated, as weights that were meet them; made once.
+  LinearInput& rotated(const Compute& compute, const Rotation& rotation);
   /// Makes the panels that float weights meet with many tokens (kernels.h), where they are not made
   /// yet.
   void make_panels(const Compute& compute);
@@ -60,6 +63,9 @@ class LinearInput {
   Int8 by_16_, by_32_;
   bool panels_made_ = false;
   std::vector<float> panels_;  // (tokens / 16, panel)
+  const Rotation* rotated_by_ = nullptr;
+  std::unique_ptr<LinearInput> rotated_;
+  std::vector<float> rotated_rows_;  // (tokens, cols)
 };
 
 /// Room for unpacked weights, per worker; grows on first use, then no allocation.

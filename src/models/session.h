@@ -58,6 +58,9 @@ class Session {
   /// Runs one block on tokens at positions past.. ; false when a hook stopped it (hidden is then as
   /// before).
   bool run_layer(int64_t layer, float* hidden, int64_t tokens, int64_t past);
+  /// After a block that a hook stopped in its feed-forward half: the residual stream that half will
+  /// be added to, (tokens, width).
+  const float* middle() const { return middle_.data(); }
   /// Final norm and head of `tokens` rows of hidden. logits: (tokens, vocab). False when a hook
   /// stopped it.
   bool logits(const float* hidden, int64_t tokens, float* out);

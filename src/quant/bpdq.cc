@@ -24,6 +24,10 @@ using lanes::Lanes;
 
 constexpr int kDefaultRounds = 10;
 constexpr int kStartBits = 8;  // the start keeps the most significant planes of an 8-bit rounding
+/// Further starts: equal bins this many standard deviations wide about the mean, times the best
+/// width for a Gaussian and 2 ... 16 levels (Max, 1960).
+constexpr float kBinScales[] = {1.0f, 0.8f, 1.25f};
+constexpr float kGaussianBins[] = {1.596f, 0.9957f, 0.5860f, 0.3352f};
 constexpr int kMaxCoef = kMaxPlanes + 1;
 
 /// Codes and coefficients of 16 rows of one group.
@@ -44,6 +48,7 @@ struct Scratch {
   std::vector<Lanes> work;   // (group)
   std::vector<Lanes> plane;  // (group)
   std::vector<Lanes> z;      // (planes + 1, group): planes and the constant, times R_GG
+  std::vector<Lanes> gradient, value, change;  // refining: (cols), (group), (group)
 };
 
 /// Solves the small ridge system in place by Cholesky; false when it is not positive definite.
@@ -80,6 +85,9 @@ class Bpdq {
         scratch_(static_cast<size_t>(c.pool.size())),
         blocks_(static_cast<size_t>(c.blocks())),
         weights_(static_cast<size_t>(c.blocks() * c.input.cols)),
+        code_(weights_.size()),
+        coef_lanes_(static_cast<size_t>(c.blocks() * c.groups() * (planes_ + 1))),
+        per_row_(c.options.per_row_best || c.options.refine > 0),
         codes_(static_cast<size_t>(c.input.rows * c.input.cols)),
         form_(CoefficientForm::bitplanes(c.options.coefficients, planes_)),
         coef_(static_cast<size_t>(c.input.rows * c.groups() * form_.bytes())) {
@@ -87,6 +95,10 @@ class Bpdq {
       s.work.resize(static_cast<size_t>(group_));
       s.plane.resize(static_cast<size_t>(group_));
       s.z.resize(static_cast<size_t>(group_ * (planes_ + 1)));
+      if (c.options.refine == 0) continue;
+      s.gradient.resize(static_cast<size_t>(c.input.cols));
+      s.value.resize(static_cast<size_t>(group_));
+      s.change.resize(static_cast<size_t>(group_));
     }
   }
 
@@ -96,6 +108,10 @@ class Bpdq {
         column(b, n) = load_column(c_.input, b, c_.hessian->order[static_cast<size_t>(n)]);
     });
     for (int64_t first = 0; first < c_.input.cols; first += group_) quantize_group(first);
+    for_blocks([&](int64_t b, Scratch& s) {
+      if (c_.options.refine > 0) refine(b, s);
+      store(b);
+    });
     QuantResult result;
     PL_TRY(result.matrix, encode_bitplane(planes_, static_cast<int>(group_), form_.stored(),
                                           c_.input.rows, c_.input.cols, codes_, coef_));
@@ -120,14 +136,28 @@ class Bpdq {
     return weights_[static_cast<size_t>(b * c_.input.cols + n)];
   }
 
+  /// The codes and the coefficients (planes, then the bias) that were taken, in the same order.
+  Lanes& code(int64_t b, int64_t n) { return code_[static_cast<size_t>(b * c_.input.cols + n)]; }
+  Lanes* coefficients(int64_t b, int64_t first) {
+    return coef_lanes_.data() + (b * c_.groups() + first / group_) * (planes_ + 1);
+  }
+
   const float* factor(int64_t row, int64_t col) const {
     return c_.hessian->factor.data() + row * c_.input.cols + col;
   }
   const float* inverse(int64_t first) const { return c_.hessian->inverse.data() + first * group_; }
 
   void quantize_group(int64_t first) {
+    for_blocks([&](int64_t b, Scratch&) { set_target(b, first); });
+    if (c_.options.refine > 0)
+      for (const float scale : kBinScales) {
+        for_blocks([&](int64_t b, Scratch& s) {
+          start_bins(blocks_[b], scale);
+          refit(blocks_[b], first, s);
+          for (int round = 0; round < rounds_; ++round) step(blocks_[b], first, false, s);
+        });
+      }
     for_blocks([&](int64_t b, Scratch& s) {
-      set_target(b, first);
       start(blocks_[b]);
       refit(blocks_[b], first, s);
     });
@@ -142,8 +172,8 @@ class Bpdq {
       best = std::min(best, total);
     }
     for_blocks([&](int64_t b, Scratch&) {
-      if (keep && !c_.options.per_row_best) blocks_[b].best = blocks_[b].now;
-      emit(b, first);
+      if (keep && !per_row_) blocks_[b].best = blocks_[b].now;
+      take(b, first);
     });
   }
 
@@ -158,16 +188,38 @@ class Bpdq {
                             block.target.data());
     c_.kernels.multiply_add(&column(b, first), group_, factor(first, first), c_.input.cols, group_,
                             true, block.white.data());
-    block.settled = false;
     for (double& score : block.best_score) score = std::numeric_limits<double>::infinity();
+    block.best.code.assign(static_cast<size_t>(group_), Lanes{});
+  }
+
+  /// Equal bins about each row's mean.
+  void start_bins(GroupBlock& block, float scale) const {
+    open(block);
+    const auto n = static_cast<float>(group_), top = static_cast<float>((1 << planes_) - 1);
+    for (int l = 0; l < kLanes; ++l) {
+      float sum = 0, squares = 0;
+      for (const Lanes& t : block.target) sum += t.v[l];
+      const float mean = sum / n;
+      for (const Lanes& t : block.target) squares += (t.v[l] - mean) * (t.v[l] - mean);
+      const float width = scale * kGaussianBins[planes_ - 1] * std::sqrt(squares / n);
+      for (int64_t t = 0; t < group_; ++t) {
+        const float bin = width > 0 ? std::floor((block.target[t].v[l] - mean) / width) : 0;
+        block.now.code[t].v[l] = std::fmax(0.0f, std::fmin(top, bin + (top + 1) / 2));
+      }
+    }
+  }
+
+  /// Before a start's codes.
+  void open(GroupBlock& block) const {
+    block.now.code.resize(static_cast<size_t>(group_));
+    for (Lanes& c : block.now.coef) c = Lanes{};
+    block.settled = false;
   }
 
   /// The most significant planes of an 8-bit rounding whose range holds zero; coefficients follow
   /// from the refit.
   void start(GroupBlock& block) const {
-    block.now.code.resize(static_cast<size_t>(group_));
-    for (Lanes& c : block.now.coef) c = Lanes{};
-    block.best = block.now;
+    open(block);
     for (int l = 0; l < kLanes; ++l) {
       float low = 0, high = 0;
       for (const Lanes& t : block.target) {
@@ -187,15 +239,10 @@ class Bpdq {
   /// One round: sweep, refit, score. `keep`: the state found here is the best one so far, save it
   /// first.
   void step(GroupBlock& block, int64_t first, bool keep, Scratch& s) const {
-    if (keep && !c_.options.per_row_best) block.best = block.now;
+    if (keep && !per_row_) block.best = block.now;
     if (block.settled) return;
     Lanes level[1 << kMaxPlanes];
-    for (int v = 0; v < 1 << planes_; ++v)
-      for (int l = 0; l < kLanes; ++l) {
-        level[v].v[l] = block.now.coef[planes_].v[l];
-        for (int p = 0; p < planes_; ++p)
-          level[v].v[l] += (v >> p) & 1 ? block.now.coef[p].v[l] : 0.0f;
-      }
+    levels_of(block.now.coef, level);
     s.work = block.target;
     c_.kernels.sweep(group_, 1 << planes_, inverse(first), level, s.work.data(),
                      block.now.code.data());
@@ -204,7 +251,16 @@ class Bpdq {
     c_.kernels.residual(group_, planes_ + 1, block.white.data(), s.z.data(), block.now.coef,
                         &score);
     std::copy(std::begin(score.v), std::end(score.v), block.score);
-    if (c_.options.per_row_best) keep_better_rows(block);
+    if (per_row_) keep_better_rows(block);
+  }
+
+  /// What a group's rows choose from, by code.
+  void levels_of(const Lanes* coef, Lanes* level) const {
+    for (int v = 0; v < 1 << planes_; ++v)
+      for (int l = 0; l < kLanes; ++l) {
+        level[v].v[l] = coef[planes_].v[l];
+        for (int p = 0; p < planes_; ++p) level[v].v[l] += (v >> p) & 1 ? coef[p].v[l] : 0.0f;
+      }
   }
 
   void keep_better_rows(GroupBlock& block) const {
@@ -268,29 +324,135 @@ class Bpdq {
     return changed;
   }
 
-  /// Writes codes and coefficients to their places in the original order and turns the group's
-  /// weights into errors.
-  void emit(int64_t b, int64_t first) {
+  /// Takes over a group's best and turns its weights into errors.
+  void take(int64_t b, int64_t first) {
     const Choice& best = blocks_[b].best;
-    const int32_t* order = c_.hessian->order.data() + first;
-    const int64_t original_group = order[0] / group_, row0 = b * kLanes;
-    const int count = static_cast<int>(std::min<int64_t>(kLanes, c_.input.rows - row0));
-    for (int l = 0; l < count; ++l) {
-      double c[kMaxCoef];
-      for (int p = 0; p <= planes_; ++p) c[p] = static_cast<double>(best.coef[p].v[l]);
-      form_.round(
-          c, coef_.data() + ((row0 + l) * c_.groups() + original_group) * int64_t{form_.bytes()});
-    }
+    std::copy_n(best.coef, planes_ + 1, coefficients(b, first));
+    Lanes level[1 << kMaxPlanes];
+    levels_of(best.coef, level);
     for (int64_t t = 0; t < group_; ++t) {
+      code(b, first + t) = best.code[t];
       Lanes& error = column(b, first + t);
+      for (int l = 0; l < kLanes; ++l)
+        error.v[l] -= level[static_cast<int>(best.code[t].v[l])].v[l];
+    }
+  }
+
+  // --- refinement: not of the paper -------------------------------------------------------------
+
+  /// Descent on tr(D H D^T) over all groups of 16 rows, G = D H kept up to date: codes column by
+  /// column, then the group's coefficients, as often as asked.
+  void refine(int64_t b, Scratch& s) {
+    const float* h = c_.hessian->matrix.data();
+    const int64_t cols = c_.input.cols;
+    std::fill(s.gradient.begin(), s.gradient.end(), Lanes{});
+    c_.kernels.multiply_add(&column(b, 0), cols, h, cols, cols, false, s.gradient.data());
+    for (int pass = 0; pass < c_.options.refine; ++pass)
+      for (int64_t first = 0; first < cols; first += group_) refine_group(b, first, s);
+  }
+
+  void refine_group(int64_t b, int64_t first, Scratch& s) {
+    const int64_t cols = c_.input.cols;
+    const float* h = c_.hessian->matrix.data() + first * cols;  // the group's rows
+    Lanes level[1 << kMaxPlanes];
+    levels_of(coefficients(b, first), level);
+    for (int64_t t = 0; t < group_; ++t)
+      for (int l = 0; l < kLanes; ++l)
+        s.value[t].v[l] = level[static_cast<int>(code(b, first + t).v[l])].v[l];
+    std::fill(s.change.begin(), s.change.end(), Lanes{});
+    c_.kernels.descend(group_, 1 << planes_, h + first, cols, level, s.gradient.data() + first,
+                       s.value.data(), &code(b, first), s.change.data());
+    refit_in_place(b, first, h + first, s);
+    for (int64_t t = 0; t < group_; ++t)
       for (int l = 0; l < kLanes; ++l) {
-        const int code = static_cast<int>(best.code[t].v[l]);
-        float q = best.coef[planes_].v[l];
-        for (int p = 0; p < planes_; ++p) q += (code >> p) & 1 ? best.coef[p].v[l] : 0.0f;
-        error.v[l] -= q;
-        if (l < count)
+        column(b, first + t).v[l] -= s.change[t].v[l];
+        s.change[t].v[l] = -s.change[t].v[l];
+      }
+    c_.kernels.multiply_add(s.change.data(), group_, h, cols, first, false, s.gradient.data());
+    const int64_t after = first + group_;
+    c_.kernels.multiply_add(s.change.data(), group_, h + after, cols, cols - after, false,
+                            s.gradient.data() + after);
+  }
+
+  /// The coefficients that the gradient asks for, X^T H X (c' - c) = X^T G, where they, rounded,
+  /// lower the loss. h: the group's block of H.
+  void refit_in_place(int64_t b, int64_t first, const float* h, Scratch& s) {
+    const int n = planes_ + 1;
+    Lanes* gradient = s.gradient.data() + first;
+    Lanes* coef = coefficients(b, first);
+    DoubleLanes gram[kMaxCoef][kMaxCoef], right[kMaxCoef];
+    std::fill(s.z.begin(), s.z.end(), Lanes{});
+    for (int p = 0; p < n; ++p)
+      c_.kernels.multiply_add(plane(b, first, p, s), group_, h, c_.input.cols, group_, false,
+                              s.z.data() + p * group_);
+    for (int p = 0; p < n; ++p) {
+      const Lanes* x = plane(b, first, p, s);
+      for (int q = 0; q <= p; ++q) c_.kernels.dot(group_, x, s.z.data() + q * group_, &gram[p][q]);
+      c_.kernels.dot(group_, x, gradient, &right[p]);
+    }
+    Lanes step[kMaxCoef] = {};
+    for (int l = 0; l < kLanes; ++l) refit_row_in_place(gram, right, l, coef, step);
+    for (int p = 0; p < n; ++p) {
+      const Lanes* x = plane(b, first, p, s);
+      for (int64_t t = 0; t < group_; ++t)
+        for (int l = 0; l < kLanes; ++l) {
+          s.change[t].v[l] += step[p].v[l] * x[t].v[l];
+          gradient[t].v[l] -= step[p].v[l] * s.z[p * group_ + t].v[l];
+        }
+    }
+  }
+
+  void refit_row_in_place(const DoubleLanes (&gram)[kMaxCoef][kMaxCoef],
+                          const DoubleLanes (&right)[kMaxCoef], int l, Lanes* coef, Lanes* step) {
+    const int n = planes_ + 1;
+    double trace = 0, a[kMaxCoef][kMaxCoef], c[kMaxCoef];
+    for (int p = 0; p < n; ++p) trace += gram[p][p].v[l];
+    for (int p = 0; p < n; ++p) {
+      for (int q = 0; q <= p; ++q) a[p][q] = gram[p][q].v[l];
+      a[p][p] += c_.options.ridge * trace / n;
+      c[p] = right[p].v[l];
+    }
+    if (!solve(a, c, n)) return;
+    for (int p = 0; p < n; ++p) c[p] += static_cast<double>(coef[p].v[l]);
+    form_.round(c, nullptr);
+    double move[kMaxCoef], gain = 0;  // of the loss: 2 move . right - move^T gram move
+    for (int p = 0; p < n; ++p) move[p] = c[p] - static_cast<double>(coef[p].v[l]);
+    for (int p = 0; p < n; ++p) {
+      gain += 2 * move[p] * right[p].v[l] - move[p] * move[p] * gram[p][p].v[l];
+      for (int q = 0; q < p; ++q) gain -= 2 * move[p] * move[q] * gram[p][q].v[l];
+    }
+    if (!(gain > 0)) return;
+    for (int p = 0; p < n; ++p) {
+      step[p].v[l] = static_cast<float>(move[p]);
+      coef[p].v[l] = static_cast<float>(c[p]);
+    }
+  }
+
+  /// Plane p of the codes that were taken, ones for the bias.
+  const Lanes* plane(int64_t b, int64_t first, int p, Scratch& s) {
+    if (p == planes_)
+      std::fill(s.plane.begin(), s.plane.end(), kOnes);
+    else
+      c_.kernels.extract_plane(group_, p, &code(b, first), s.plane.data());
+    return s.plane.data();
+  }
+
+  /// Writes codes and coefficients of 16 rows to their places in the original order.
+  void store(int64_t b) {
+    const int64_t row0 = b * kLanes;
+    const int count = static_cast<int>(std::min<int64_t>(kLanes, c_.input.rows - row0));
+    for (int64_t first = 0; first < c_.input.cols; first += group_) {
+      const int32_t* order = c_.hessian->order.data() + first;
+      const int64_t original_group = order[0] / group_;
+      const Lanes* coef = coefficients(b, first);
+      for (int l = 0; l < count; ++l) {
+        double c[kMaxCoef];
+        for (int p = 0; p <= planes_; ++p) c[p] = static_cast<double>(coef[p].v[l]);
+        form_.round(
+            c, coef_.data() + ((row0 + l) * c_.groups() + original_group) * int64_t{form_.bytes()});
+        for (int64_t t = 0; t < group_; ++t)
           codes_[static_cast<size_t>((row0 + l) * c_.input.cols + order[t])] =
-              static_cast<uint8_t>(code);
+              static_cast<uint8_t>(code(b, first + t).v[l]);
       }
     }
   }
@@ -303,8 +465,11 @@ class Bpdq {
   const double ridge_;  // in the factor's units, where the mean diagonal is 1
   std::vector<Scratch> scratch_;
   std::vector<GroupBlock> blocks_;
-  std::vector<Lanes> weights_;  // (blocks, cols)
-  std::vector<uint8_t> codes_;  // (rows, cols)
+  std::vector<Lanes> weights_;     // (blocks, cols)
+  std::vector<Lanes> code_;        // (blocks, cols)
+  std::vector<Lanes> coef_lanes_;  // (blocks, groups, planes + 1)
+  const bool per_row_;             // the best round per row, not one for all
+  std::vector<uint8_t> codes_;     // (rows, cols)
   const CoefficientForm form_;
   std::vector<std::byte> coef_;  // (rows, groups, bytes of form_)
 };

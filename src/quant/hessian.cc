@@ -19,13 +19,6 @@ constexpr int kDampingTries =
 constexpr int kFloorTries = 6;
 constexpr double kFirstFloor = 1e-6;
 
-/// Eigen cuts its products by the cache sizes it finds; pinned, sums have the same order on every
-/// machine.
-void pin_eigen_blocking() {
-  static std::once_flag once;
-  std::call_once(once, [] { Eigen::setCpuCacheSizes(32 << 10, 256 << 10, 2 << 20); });
-}
-
 Status check(std::span<const double> h, int64_t cols, int group) {
   if (!plane_group_known(group))
     return fail("[hessian] group {}; 32, 64, 96, 128, 192 or 256 wanted", group);
@@ -103,10 +96,26 @@ void store(const Matrix& c, PreparedHessian& p) {
   for (int64_t g = 0; g < n; g += group) invert_block(c, g, p.group, p.inverse.data() + g * group);
 }
 
+void keep_matrix(std::span<const double> h, PreparedHessian& p) {
+  const int64_t n = p.cols;
+  p.matrix.resize(static_cast<size_t>(n * n));
+  for (int64_t i = 0; i < n; ++i) {
+    const double* row = h.data() + int64_t{p.order[static_cast<size_t>(i)]} * n;
+    for (int64_t j = 0; j < n; ++j)
+      p.matrix[static_cast<size_t>(i * n + j)] = static_cast<float>(
+          row[p.order[static_cast<size_t>(j)]] / p.scale + (i == j ? kKeptDamping : 0.0));
+  }
+}
+
 }  // namespace
 
+void pin_eigen_blocking() {
+  static std::once_flag once;
+  std::call_once(once, [] { Eigen::setCpuCacheSizes(32 << 10, 256 << 10, 2 << 20); });
+}
+
 Result<PreparedHessian> prepare_hessian(std::span<const double> h, int64_t cols, int group,
-                                        double damping) {
+                                        double damping, bool keep) {
   PL_CHECK(check(h, cols, group));
   if (!(damping >= 0) || damping > 10) return fail("[hessian] damping {}, 0 to 10 wanted", damping);
   pin_eigen_blocking();
@@ -136,6 +145,7 @@ Result<PreparedHessian> prepare_hessian(std::span<const double> h, int64_t cols,
       p.damping += kFirstFloor * largest * std::pow(10.0, step - kDampingTries);
     if (!factor_reversed(h, p, p.damping, c)) continue;
     store(c, p);
+    if (keep) keep_matrix(h, p);
     return p;
   }
   return fail("[hessian] {} x {}: not positive definite even with {} of the mean diagonal added",

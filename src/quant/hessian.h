@@ -9,6 +9,14 @@
 
 namespace planeloom {
 
+/// Eigen cuts its products by the cache sizes it finds; pinned, sums have the same order on every
+/// machine. Call before factoring or solving.
+void pin_eigen_blocking();
+
+/// Damping of the matrix that is kept for coordinate descent, which does not divide by small
+/// eigenvalues: notes measured 1 % best.
+inline constexpr double kKeptDamping = 0.01;
+
 /// A damped Hessian H_d = s R R^T in group-aware order, R upper triangular. With U = R^-1, H_d^-1 =
 /// U^T U / s, which is GPTQ's factor; the diagonal blocks of U are the inverses of those of R, so U
 /// itself is never formed.
@@ -21,6 +29,7 @@ struct PreparedHessian {
   std::vector<int32_t>
       order;  // (cols): the original column at each position; a group's columns stay together
   std::vector<float> factor;   // R: (cols, cols) row-major, zero below the diagonal
+  std::vector<float> matrix;   // H / s in this order with kKeptDamping: (cols, cols), or empty
   std::vector<float> inverse;  // (cols / group, group, group): inverses of R's diagonal blocks
 };
 
@@ -29,7 +38,8 @@ struct PreparedHessian {
 /// largest diagonal. `damping` is a share of the mean diagonal and grows in steps of 0.01 while the
 /// factorisation fails. Errors: sizes, cols no multiple of group, entries that are not finite,
 /// negative diagonal, hopelessly indefinite H.
+/// With `keep`, the matrix itself is kept as well.
 Result<PreparedHessian> prepare_hessian(std::span<const double> hessian, int64_t cols, int group,
-                                        double damping = 0.05);
+                                        double damping = 0.05, bool keep = false);
 
 }  // namespace planeloom

@@ -41,6 +41,13 @@ struct LaneKernels {
   void (*sweep)(int64_t n, int levels, const float* u, const Lanes* level, Lanes* work,
                 Lanes* code);
 
+  /// One pass of coordinate descent over columns whose errors weigh h (n rows of `stride`), t
+  /// rising: the value that the gradient G = (W - Q) H asks for, value[t] + gradient[t] / h[t][t],
+  /// becomes the nearest level; its change is taken from the gradient of all n columns and added to
+  /// change[t]. code: (n), index of the level.
+  void (*descend)(int64_t n, int levels, const float* h, int64_t stride, const Lanes* level,
+                  Lanes* gradient, Lanes* value, Lanes* code, Lanes* change);
+
   /// plane[t] = bit `bit` of code[t] as 0.0 or 1.0.
   void (*extract_plane)(int64_t n, int bit, const Lanes* code, Lanes* plane);
 

@@ -26,6 +26,10 @@ Status check_options(const QuantOptions& o) {
     return fail("[quantize] {} rounds; 0 to {} wanted", o.rounds, kMaxRounds);
   if (!(o.ridge >= 0) || !std::isfinite(o.ridge))
     return fail("[quantize] ridge {}; 0 or more wanted", o.ridge);
+  if (o.refine < 0 || o.refine > kMaxRounds)
+    return fail("[quantize] {} refining passes; 0 to {} wanted", o.refine, kMaxRounds);
+  if (o.refine > 0 && o.method != "bpdq")
+    return fail("[quantize] refining passes with {}; only bpdq has them", o.method);
   return {};
 }
 
@@ -41,6 +45,8 @@ Status check_shape(const LayerInput& in, const QuantOptions& o) {
   if (in.prepared && (in.prepared->cols != in.cols || in.prepared->group != o.group))
     return fail("[quantize] a Hessian prepared for {} columns in groups of {}, wanted {} and {}",
                 in.prepared->cols, in.prepared->group, in.cols, o.group);
+  if (in.prepared && o.refine > 0 && in.prepared->matrix.empty())
+    return fail("[quantize] a Hessian prepared without its matrix, which refining needs");
   return {};
 }
 
@@ -91,7 +97,8 @@ Result<QuantResult> quantize_layer(const LayerInput& input, const QuantOptions& 
   PreparedHessian own;
   const PreparedHessian* hessian = input.prepared;
   if (!hessian && (options.method == "bpdq" || !input.hessian.empty())) {
-    PL_TRY(own, prepare_hessian(input.hessian, input.cols, options.group, options.damping));
+    PL_TRY(own, prepare_hessian(input.hessian, input.cols, options.group, options.damping,
+                                options.refine > 0));
     hessian = &own;
   }
   const MethodContext context{input, options, hessian, lanes::lane_kernels(isa), pool};

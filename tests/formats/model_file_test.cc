@@ -88,7 +88,7 @@ struct PairFile {
     matrix.cols = 128;
     matrix.codes.resize(static_cast<size_t>(16 * matrix.codec->code_bytes(128)), std::byte{0x5a});
     matrix.coef.resize(static_cast<size_t>(16 * matrix.codec->coef_bytes(128)), std::byte{0x12});
-    add_pair("blk.0.attn_q.weight", *matrix.codec, 3, 128, metadata, specs);
+    add_pair("blk.0.attn_q.weight", matrix.view(), metadata, specs);
   }
   /// Writes specs as they now stand, filled with zeros, and opens the file.
   Result<std::shared_ptr<const ModelFile>> zeros() {

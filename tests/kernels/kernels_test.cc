@@ -73,6 +73,18 @@ TEST_P(EveryIsa, PanelsHaveTheBitsOfRows) {
       }
 }
 
+TEST_P(EveryIsa, RotationsHaveTheReferenceBits) {
+  for (int64_t n : {16, 32, 48, 64, 576, 1536, 3584}) {
+    const auto rotation = Rotation::make(n, 3);
+    ASSERT_TRUE(rotation);
+    const auto x = normals(n, static_cast<uint64_t>(n));
+    std::vector<float> got(x.size()), want(x.size());
+    ref.rotate(**rotation, x.data(), want.data());
+    simd.rotate(**rotation, x.data(), got.data());
+    ASSERT_TRUE(same_bits(got, want)) << "n " << n;
+  }
+}
+
 TEST_P(EveryIsa, DotsOfSixteenBitsHaveTheBitsOfTheirFloats) {
   uint64_t seed = 900;
   for (int64_t n : {1, 15, 16, 33, 576})

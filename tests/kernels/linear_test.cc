@@ -43,6 +43,26 @@ std::vector<float> run(const Compute& compute, const Case& c, int64_t first, int
   return y;
 }
 
+// Rotated weights meet rotated rows; the rows are rotated once for all that ask.
+TEST(LinearOp, RotatesTheInputsOfRotatedWeights) {
+  ThreadPool pool(2);
+  const auto rotation = Rotation::make(96, 4);
+  ASSERT_TRUE(rotation);
+  for (Isa isa : supported_isas())
+    for (ActivationMode mode : {ActivationMode::kFloat, ActivationMode::kInt8}) {
+      const Compute compute{&pool, &kernels_for(isa)};
+      Case c = make_case(DType::kQ8_0, 33, 96, 9);
+      std::vector<float> x(c.x.size());
+      for (int64_t t = 0; t < 9; ++t)
+        compute.kernels->rotate(**rotation, c.x.data() + t * 96, x.data() + t * 96);
+      Case plain = make_case(DType::kQ8_0, 33, 96, 9);
+      plain.x = x;
+      c.w.rotation = *rotation;
+      const auto got = run(compute, c, 0, 9, mode), want = run(compute, plain, 0, 9, mode);
+      ASSERT_EQ(std::memcmp(got.data(), want.data(), want.size() * 4), 0);
+    }
+}
+
 TEST(LinearOp, SameBitsForAnyBatchThreadsAndIsa) {
   ThreadPool one(1), two(2), three(3);
   for (DType type : {DType::kF32, DType::kQ8_0})

@@ -117,6 +117,56 @@ TEST(Bpdq, BestRoundPerRowIsNoWorse) {
 
 // The published ridge is absolute while the system it guards scales with the inputs: capped, small
 // inputs do no harm.
+// Not the paper's: several starts and coordinate descent in the whole Hessian. On inputs drawn
+// anew, beside the best round per row; every form of coefficients.
+TEST(Bpdq, RefiningLowersTheLoss) {
+  for (const Coefficients stored : {Coefficients::kHalf, Coefficients::kByte})
+    for (const bool heavy : {false, true}) {
+      const auto s = make_synthetic(64, 512, 4096, heavy, 5);
+      const RowMatrix w = as_matrix(s);
+      QuantOptions options = bpdq(2, 128);
+      options.coefficients = stored;
+      options.per_row_best = true;
+      const double published = output_error(w, quantized(s, options), s.covariance);
+      options.refine = 3;
+      const double refined = output_error(w, quantized(s, options), s.covariance);
+      EXPECT_LT(refined, 0.9 * published) << "heavy " << heavy;
+    }
+}
+
+// More passes never raise the loss that they descend on, up to rounding.
+TEST(Bpdq, EachPassDescends) {
+  const auto s = make_synthetic(40, 256, 2048, true, 9);
+  const RowMatrix w = as_matrix(s), h = Eigen::Map<const RowMatrix>(s.hessian.data(), 256, 256);
+  const RowMatrix damped = h + kKeptDamping * h.diagonal().mean() * RowMatrix::Identity(256, 256);
+  double before = std::numeric_limits<double>::infinity();
+  for (int passes : {1, 2, 3, 6}) {
+    QuantOptions options = bpdq(3, 64);
+    options.refine = passes;
+    const double now = output_error(w, quantized(s, options), damped);
+    EXPECT_LE(now, before * (1 + 1e-5)) << passes;
+    before = now;
+  }
+}
+
+TEST(Bpdq, RefiningWantsTheWholeHessian) {
+  const auto s = make_synthetic(16, 128, 512, false, 2);
+  ThreadPool pool(1);
+  const auto prepared = prepare_hessian(s.hessian, 128, 64);
+  ASSERT_TRUE(prepared);
+  LayerInput input = s.input();
+  input.prepared = &*prepared;
+  QuantOptions options = bpdq(2, 64);
+  options.refine = 1;
+  EXPECT_FALSE(quantize_layer(input, options, pool));
+  const auto kept = prepare_hessian(s.hessian, 128, 64, 0.05, true);
+  ASSERT_TRUE(kept);
+  input.prepared = &*kept;
+  EXPECT_TRUE(quantize_layer(input, options, pool));
+  options.method = "rtn";
+  EXPECT_FALSE(quantize_layer(input, options, pool));
+}
+
 TEST(Bpdq, RidgeCapMakesTheScaleOfTheInputsIrrelevant) {
   auto s = make_synthetic(32, 256, 2048, false, 7);
   const RowMatrix w = as_matrix(s);

@@ -185,24 +185,26 @@ float exp_f32(float x) {
 }
 
 const Kernels& table() {
-  static const Kernels kTable{Isa::kScalar,
-                              dot_f32,
-                              dot_f16,
-                              dot_bf16,
-                              pack_panel,
-                              dot_panels,
-                              dot_tile,
-                              nullptr,
-                              quantize_int8,
-                              rms_norm,
-                              exp_sum,
-                              silu_mul,
-                              gelu_mul,
-                              weighted_sum,
-                              half_to_float_row,
-                              q8_0_to_float,
-                              [](const Codec&) -> UnpackTile { return nullptr; },
-                              [](const Codec&, int64_t) -> DotPacked { return nullptr; }};
+  static const Kernels kTable{
+      Isa::kScalar,
+      dot_f32,
+      dot_f16,
+      dot_bf16,
+      pack_panel,
+      dot_panels,
+      dot_tile,
+      nullptr,
+      quantize_int8,
+      [](const Rotation& r, const float* x, float* out) { r.apply(x, out); },
+      rms_norm,
+      exp_sum,
+      silu_mul,
+      gelu_mul,
+      weighted_sum,
+      half_to_float_row,
+      q8_0_to_float,
+      [](const Codec&) -> UnpackTile { return nullptr; },
+      [](const Codec&, int64_t) -> DotPacked { return nullptr; }};
   return kTable;
 }
 

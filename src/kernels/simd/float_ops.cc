@@ -9,6 +9,7 @@
 #include "hwy/highway.h"
 #include "kernels/exp_constants.h"
 #include "kernels/simd/float_panels.h"
+#include "kernels/simd/rotate.h"
 #include "kernels/simd/simd.h"
 #include "kernels/simd/sixteen_floats-inl.h"
 #include "kernels/simd/unpack.h"
@@ -331,6 +332,7 @@ const Kernels& avx2_table() {
     Kernels k = N_AVX2::float_kernels();
     k.isa = Isa::kAvx2;
     set_float_panels_avx2(k);
+    k.rotate = rotate_avx2;
     k.dot_tile = dot_tile_avx2;
     k.find_unpack = find_unpack_avx2;
     k.find_dot = find_dot_avx2;
@@ -344,6 +346,7 @@ const Kernels& avx512_table() {
     Kernels k = N_AVX3::float_kernels();
     k.isa = Isa::kAvx512;
     set_float_panels_avx512(k);
+    k.rotate = rotate_avx512;
     k.dot_tile = dot_tile_avx512;
     k.find_unpack = find_unpack_avx512;
     k.find_dot = find_dot_avx512;
@@ -357,6 +360,7 @@ const Kernels& neon_table() {
     Kernels k = N_NEON::float_kernels();
     k.isa = Isa::kNeon;
     set_float_panels_neon(k);
+    k.rotate = rotate_neon;
     k.dot_tile = find_dot_tile_neon();
     k.find_unpack = find_unpack_neon;
     k.find_dot = [](const Codec&, int64_t) -> DotPacked { return nullptr; };

@@ -1,6 +1,7 @@
-// Float matrices by panels in Highway, compiled once per ISA: sixteen rows lie across the lanes of a
-// register and a token's value is broadcast, so nothing is added across lanes. The sixteen partial
-// sums of a dot (kernels.h) are made one after another and folded as soon as their partner is there.
+// Float matrices by panels in Highway, compiled once per ISA: sixteen rows lie across the lanes of
+// a register and a token's value is broadcast, so nothing is added across lanes. The sixteen
+// partial sums of a dot (kernels.h) are made one after another and folded as soon as their partner
+// is there.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/simd/float_panels.cc"
 #define HWY_DISABLED_TARGETS \

@@ -42,6 +42,8 @@ HWY_INLINE VF coefficient(const std::byte* p) {
 /// Byte k of a 32-bit lane: level k of the lane's row.
 struct Table {
   V8 a, b;
+  HWY_INLINE Table() {}  // see V16: an implicit one would be of no target
+  HWY_INLINE Table(V8 low, V8 high) : a(low), b(high) {}
 };
 
 HWY_INLINE VF largest(const VF level[4]) {

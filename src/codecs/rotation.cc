@@ -1,0 +1,108 @@
+#include "codecs/rotation.h"
+
+#include <bit>
+#include <cmath>
+#include <map>
+#include <mutex>
+#include <numbers>
+
+namespace planeloom {
+namespace {
+
+constexpr int64_t kLeastPower = 16;  // a vector of the kernels
+
+/// SplitMix64: the signs that a seed stands for, the same everywhere.
+uint64_t next(uint64_t& state) {
+  uint64_t z = (state += 0x9e3779b97f4a7c15);
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
+  return z ^ (z >> 31);
+}
+
+}  // namespace
+
+Rotation::Rotation(int64_t odd, int64_t power, uint32_t seed)
+    : odd_(odd),
+      power_(power),
+      seed_(seed),
+      sign_(static_cast<size_t>(odd * power)),
+      across_(static_cast<size_t>(odd * odd)) {
+  const auto scale = static_cast<float>(1 / std::sqrt(static_cast<double>(power)));
+  uint64_t state = seed, bits = 0;
+  for (size_t i = 0; i < sign_.size(); ++i) {
+    if (i % 64 == 0) bits = next(state);
+    sign_[i] = (bits >> (i % 64)) & 1 ? -scale : scale;
+  }
+  const auto n = static_cast<double>(odd);
+  for (int64_t k = 0; k < odd; ++k)
+    for (int64_t j = 0; j < odd; ++j)
+      across_[static_cast<size_t>(k * odd + j)] = static_cast<float>(
+          std::sqrt((k ? 2 : 1) / n) *
+          std::cos(std::numbers::pi * static_cast<double>((2 * j + 1) * k) / (2 * n)));
+}
+
+Result<std::shared_ptr<const Rotation>> Rotation::make(int64_t size, uint32_t seed) {
+  if (size <= 0 || size > (int64_t{1} << 31))
+    return fail("[rotation] {} columns, out of range", size);
+  const int64_t power = int64_t{1} << std::countr_zero(static_cast<uint64_t>(size));
+  if (power < kLeastPower)
+    return fail("[rotation] {} columns, a multiple of {} wanted", size, kLeastPower);
+  if (size / power > kMostBlocks)
+    return fail("[rotation] {} columns are {} times a power of two, at most {} times wanted", size,
+                size / power, kMostBlocks);
+  static std::mutex mutex;
+  static std::map<std::pair<int64_t, uint32_t>, std::weak_ptr<const Rotation>> known;
+  const std::lock_guard lock(mutex);
+  std::erase_if(known, [](const auto& entry) { return entry.second.expired(); });
+  auto& held = known[{size, seed}];
+  auto rotation = held.lock();
+  if (!rotation) {
+    rotation.reset(new Rotation(size / power, power, seed));
+    held = rotation;
+  }
+  return rotation;
+}
+
+/// Unscaled, each block in place, strides rising.
+void Rotation::hadamard(float* x) const {
+  for (int64_t stride = 1; stride < power_; stride *= 2)
+    for (int64_t i = 0; i < size(); ++i) {
+      if (i & stride) continue;
+      const float a = x[i], b = x[i + stride];
+      x[i] = a + b;
+      x[i + stride] = a - b;
+    }
+}
+
+void Rotation::apply(const float* x, float* out) const {
+  for (int64_t i = 0; i < size(); ++i) out[i] = x[i] * sign_[static_cast<size_t>(i)];
+  hadamard(out);
+  if (odd_ == 1) return;
+  float column[kMostBlocks];
+  for (int64_t i = 0; i < power_; ++i) {
+    for (int64_t k = 0; k < odd_; ++k) {
+      float sum = 0;
+      for (int64_t j = 0; j < odd_; ++j)
+        sum = std::fma(across_[static_cast<size_t>(k * odd_ + j)], out[j * power_ + i], sum);
+      column[k] = sum;
+    }
+    for (int64_t k = 0; k < odd_; ++k) out[k * power_ + i] = column[k];
+  }
+}
+
+void Rotation::undo(float* x) const {
+  float column[kMostBlocks];
+  for (int64_t i = 0; odd_ > 1 && i < power_; ++i) {
+    for (int64_t j = 0; j < odd_; ++j) {
+      float sum = 0;
+      for (int64_t k = 0; k < odd_; ++k)
+        sum = std::fma(across_[static_cast<size_t>(k * odd_ + j)], x[k * power_ + i], sum);
+      column[j] = sum;
+    }
+    for (int64_t j = 0; j < odd_; ++j) x[j * power_ + i] = column[j];
+  }
+  hadamard(x);
+  for (int64_t i = 0; i < size(); ++i) x[i] *= sign_[static_cast<size_t>(i)];
+}
+
+}  // namespace planeloom

@@ -1,0 +1,112 @@
+#include "compress/upstream.h"
+
+#include <Eigen/Cholesky>
+#include <algorithm>
+#include <cmath>
+
+#include "codecs/codec.h"
+#include "kernels/linear.h"
+#include "quant/hessian.h"
+
+namespace planeloom {
+namespace {
+
+using Matrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::ColMajor>;
+
+constexpr int kTries = 8;           // damping doubles each time
+constexpr int64_t kSolvedRows = 16;  // right sides a worker solves at a time
+
+}  // namespace
+
+void CrossMoments::add(const Compute& compute, Rows a, Rows b) {
+  const std::span<const float> left = column_panels(compute, a, panels_a_),
+                               right = column_panels(compute, b, panels_b_);
+  const int64_t size = panel_size(a.rows), steps = panel_steps(a.rows),
+                blocks = (rows_ + kPanelRows - 1) / kPanelRows;
+  compute.pool->parallel_for(blocks, 1, [&](int64_t begin, int64_t end, int) {
+    float tile[kPanelRows * kPanelRows];
+    for (int64_t p = begin; p < end; ++p)
+      for (int64_t j = 0; j < cols_; j += kPanelRows) {
+        const int64_t i = p * kPanelRows, rows = std::min<int64_t>(kPanelRows, rows_ - i),
+                      cols = std::min<int64_t>(kPanelRows, cols_ - j);
+        compute.kernels->dot_panels(right.data() + j / kPanelRows * size, steps,
+                                    left.data() + p * size, rows, cols, tile, kPanelRows);
+        for (int64_t r = 0; r < rows; ++r)
+          for (int64_t c = 0; c < cols; ++c)
+            sum_[static_cast<size_t>((i + r) * cols_ + j + c)] += tile[r * kPanelRows + c];
+      }
+  });
+  tokens_ += a.rows;
+}
+
+std::vector<float> CrossMoments::mean() const {
+  std::vector<float> out(sum_.size());
+  const double scale = tokens_ ? 2.0 / static_cast<double>(tokens_) : 0.0;
+  std::transform(sum_.begin(), sum_.end(), out.begin(), [&](float v) {
+    return static_cast<float>(scale * static_cast<double>(v));
+  });
+  return out;
+}
+
+Result<UpstreamTarget> UpstreamTarget::make(std::span<const double> hessian, int64_t cols,
+                                            std::vector<float> drift, std::vector<float> lack,
+                                            double damping) {
+  pin_eigen_blocking();
+  UpstreamTarget target;
+  target.cols_ = cols;
+  target.drift_ = std::move(drift);
+  target.lack_ = std::move(lack);
+  const auto finite = [](const auto& values) {
+    return std::all_of(values.begin(), values.end(), [](auto v) { return std::isfinite(v); });
+  };
+  if (!finite(hessian) || !finite(target.drift_) || !finite(target.lack_))
+    return fail("[upstream] the statistics of the calibration text are not finite");
+  double mean = 0;
+  for (int64_t i = 0; i < cols; ++i) mean += hessian[static_cast<size_t>(i * cols + i)];
+  mean /= static_cast<double>(cols);
+  if (!(mean > 0)) return fail("[upstream] the calibration text never reached this linear");
+  for (int step = 0; step < kTries; ++step, damping *= 2) {
+    target.factor_.assign(hessian.begin(), hessian.end());
+    Eigen::Map<Matrix> factor(target.factor_.data(), cols, cols);
+    factor.diagonal().array() += damping * mean;
+    Eigen::LLT<Eigen::Ref<Matrix>> llt(factor);
+    if (llt.info() == Eigen::Success) return target;
+  }
+  return fail("[upstream] {} x {}: not positive definite even with {} of the mean diagonal added",
+              cols, cols, damping / 2);
+}
+
+void UpstreamTarget::apply(const Compute& compute, double strength, int64_t rows,
+                           std::span<float> weights) const {
+  // W E[(x - x') x'^T]: the rows of W are the tokens of a linear whose weights are `drift`.
+  std::vector<float> want(static_cast<size_t>(rows * cols_));
+  const PackedMatrix drift{
+      gguf_codec(DType::kF32), cols_, cols_, std::as_bytes(std::span(drift_)), {}};
+  LinearInput input;
+  LinearScratch scratch;
+  input.set(weights.data(), cols_, rows, cols_);
+  linear(compute, drift, {}, input, ActivationMode::kFloat, scratch, want.data(), cols_);
+  const Eigen::Map<const Matrix> factor(factor_.data(), cols_, cols_);
+  const int64_t blocks = (rows + kSolvedRows - 1) / kSolvedRows;
+  const auto solve = [&](int64_t begin, int64_t end) {
+    Matrix right(cols_, end - begin);
+    for (int64_t r = begin; r < end; ++r)
+      for (int64_t c = 0; c < cols_; ++c) {
+        const auto at = static_cast<size_t>(r * cols_ + c);
+        right(c, r - begin) = static_cast<double>(want[at]) +
+                              (lack_.empty() ? 0.0 : static_cast<double>(lack_[at]));
+      }
+    factor.triangularView<Eigen::Lower>().solveInPlace(right);
+    factor.triangularView<Eigen::Lower>().transpose().solveInPlace(right);
+    for (int64_t r = begin; r < end; ++r)
+      for (int64_t c = 0; c < cols_; ++c)
+        weights[static_cast<size_t>(r * cols_ + c)] +=
+            static_cast<float>(strength * right(c, r - begin));
+  };
+  compute.pool->parallel_for(blocks, 1, [&](int64_t first, int64_t last, int) {
+    for (int64_t b = first; b < last; ++b)
+      solve(b * kSolvedRows, std::min(rows, (b + 1) * kSolvedRows));
+  });
+}
+
+}  // namespace planeloom
