@@ -13,7 +13,7 @@ namespace {
 
 using Matrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::ColMajor>;
 
-constexpr int kTries = 8;           // damping doubles each time
+constexpr int kTries = 8;            // damping doubles each time
 constexpr int64_t kSolvedRows = 16;  // right sides a worker solves at a time
 
 }  // namespace
@@ -42,9 +42,8 @@ void CrossMoments::add(const Compute& compute, Rows a, Rows b) {
 std::vector<float> CrossMoments::mean() const {
   std::vector<float> out(sum_.size());
   const double scale = tokens_ ? 2.0 / static_cast<double>(tokens_) : 0.0;
-  std::transform(sum_.begin(), sum_.end(), out.begin(), [&](float v) {
-    return static_cast<float>(scale * static_cast<double>(v));
-  });
+  std::transform(sum_.begin(), sum_.end(), out.begin(),
+                 [&](float v) { return static_cast<float>(scale * static_cast<double>(v)); });
   return out;
 }
 
@@ -93,8 +92,8 @@ void UpstreamTarget::apply(const Compute& compute, double strength, int64_t rows
     for (int64_t r = begin; r < end; ++r)
       for (int64_t c = 0; c < cols_; ++c) {
         const auto at = static_cast<size_t>(r * cols_ + c);
-        right(c, r - begin) = static_cast<double>(want[at]) +
-                              (lack_.empty() ? 0.0 : static_cast<double>(lack_[at]));
+        right(c, r - begin) =
+            static_cast<double>(want[at]) + (lack_.empty() ? 0.0 : static_cast<double>(lack_[at]));
       }
     factor.triangularView<Eigen::Lower>().solveInPlace(right);
     factor.triangularView<Eigen::Lower>().transpose().solveInPlace(right);

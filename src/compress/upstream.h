@@ -32,8 +32,8 @@ class UpstreamTarget {
  public:
   /// hessian: (cols, cols), as SecondMoments has it. drift: (cols, cols) = E[x' (x - x')^T], E as
   /// 2 / tokens sum. lack: (outputs, cols) = E[r x'^T], or empty. `damping` is a share of the mean
-  /// diagonal and grows until the matrix can be inverted; directions that the text hardly shows keep
-  /// W. Errors: nothing to invert, numbers that are not finite.
+  /// diagonal and grows until the matrix can be inverted; directions that the text hardly shows
+  /// keep W. Errors: nothing to invert, numbers that are not finite.
   static Result<UpstreamTarget> make(std::span<const double> hessian, int64_t cols,
                                      std::vector<float> drift, std::vector<float> lack,
                                      double damping);

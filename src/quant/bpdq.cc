@@ -13,7 +13,8 @@
 
 #include "codecs/planes.h"
 #include "quant/coefficients.h"
-#include "quant/methods.h"
+#include "quant/descent.h"
+#include "quant/plane_rows.h"
 
 namespace planeloom {
 namespace {
@@ -28,7 +29,6 @@ constexpr int kStartBits = 8;  // the start keeps the most significant planes of
 /// width for a Gaussian and 2 ... 16 levels (Max, 1960).
 constexpr float kBinScales[] = {1.0f, 0.8f, 1.25f};
 constexpr float kGaussianBins[] = {1.596f, 0.9957f, 0.5860f, 0.3352f};
-constexpr int kMaxCoef = kMaxPlanes + 1;
 
 /// Codes and coefficients of 16 rows of one group.
 struct Choice {
@@ -48,31 +48,7 @@ struct Scratch {
   std::vector<Lanes> work;   // (group)
   std::vector<Lanes> plane;  // (group)
   std::vector<Lanes> z;      // (planes + 1, group): planes and the constant, times R_GG
-  std::vector<Lanes> gradient, value, change;  // refining: (cols), (group), (group)
 };
-
-/// Solves the small ridge system in place by Cholesky; false when it is not positive definite.
-bool solve(double (&a)[kMaxCoef][kMaxCoef], double (&b)[kMaxCoef], int n) {
-  for (int j = 0; j < n; ++j) {
-    for (int k = 0; k < j; ++k) a[j][j] -= a[j][k] * a[j][k];
-    if (!(a[j][j] > 0)) return false;
-    a[j][j] = std::sqrt(a[j][j]);
-    for (int i = j + 1; i < n; ++i) {
-      for (int k = 0; k < j; ++k) a[i][j] -= a[i][k] * a[j][k];
-      a[i][j] /= a[j][j];
-    }
-  }
-  for (int i = 0; i < n; ++i) {
-    for (int k = 0; k < i; ++k) b[i] -= a[i][k] * b[k];
-    b[i] /= a[i][i];
-  }
-  for (int i = n - 1; i >= 0; --i) {
-    for (int k = i + 1; k < n; ++k) b[i] -= a[k][i] * b[k];
-    b[i] /= a[i][i];
-    if (!std::isfinite(b[i])) return false;
-  }
-  return true;
-}
 
 class Bpdq {
  public:
@@ -95,10 +71,6 @@ class Bpdq {
       s.work.resize(static_cast<size_t>(group_));
       s.plane.resize(static_cast<size_t>(group_));
       s.z.resize(static_cast<size_t>(group_ * (planes_ + 1)));
-      if (c.options.refine == 0) continue;
-      s.gradient.resize(static_cast<size_t>(c.input.cols));
-      s.value.resize(static_cast<size_t>(group_));
-      s.change.resize(static_cast<size_t>(group_));
     }
   }
 
@@ -108,10 +80,13 @@ class Bpdq {
         column(b, n) = load_column(c_.input, b, c_.hessian->order[static_cast<size_t>(n)]);
     });
     for (int64_t first = 0; first < c_.input.cols; first += group_) quantize_group(first);
-    for_blocks([&](int64_t b, Scratch& s) {
-      if (c_.options.refine > 0) refine(b, s);
-      store(b);
-    });
+    if (c_.options.refine > 0) {
+      Descent descent(c_, planes_, form_);
+      for_workers([&](int64_t b, int worker) {
+        descent.refine({&column(b, 0), &code(b, 0), coefficients(b, 0)}, worker);
+      });
+    }
+    for_blocks([&](int64_t b, Scratch&) { store(b); });
     QuantResult result;
     PL_TRY(result.matrix, encode_bitplane(planes_, static_cast<int>(group_), form_.stored(),
                                           c_.input.rows, c_.input.cols, codes_, coef_));
@@ -125,8 +100,12 @@ class Bpdq {
   /// cannot matter.
   template <class Body>
   void for_blocks(const Body& body) {
+    for_workers([&](int64_t b, int worker) { body(b, scratch_[static_cast<size_t>(worker)]); });
+  }
+  template <class Body>
+  void for_workers(const Body& body) {
     c_.pool.parallel_for(c_.blocks(), 1, [&](int64_t begin, int64_t end, int worker) {
-      for (int64_t b = begin; b < end; ++b) body(b, scratch_[static_cast<size_t>(worker)]);
+      for (int64_t b = begin; b < end; ++b) body(b, worker);
     });
   }
 
@@ -242,7 +221,7 @@ class Bpdq {
     if (keep && !per_row_) block.best = block.now;
     if (block.settled) return;
     Lanes level[1 << kMaxPlanes];
-    levels_of(block.now.coef, level);
+    levels_of(planes_, block.now.coef, level);
     s.work = block.target;
     c_.kernels.sweep(group_, 1 << planes_, inverse(first), level, s.work.data(),
                      block.now.code.data());
@@ -252,15 +231,6 @@ class Bpdq {
                         &score);
     std::copy(std::begin(score.v), std::end(score.v), block.score);
     if (per_row_) keep_better_rows(block);
-  }
-
-  /// What a group's rows choose from, by code.
-  void levels_of(const Lanes* coef, Lanes* level) const {
-    for (int v = 0; v < 1 << planes_; ++v)
-      for (int l = 0; l < kLanes; ++l) {
-        level[v].v[l] = coef[planes_].v[l];
-        for (int p = 0; p < planes_; ++p) level[v].v[l] += (v >> p) & 1 ? coef[p].v[l] : 0.0f;
-      }
   }
 
   void keep_better_rows(GroupBlock& block) const {
@@ -311,7 +281,7 @@ class Bpdq {
         for (int q = 0; q <= p; ++q) a[p][q] = gram[p][q].v[l] + (p == q ? ridge : 0.0);
         b[p] = right[p].v[l];
       }
-      if (solve(a, b, n)) break;
+      if (solve_small(a, b, n)) break;
       if (attempt == 3) return false;
     }
     bool changed = false;
@@ -329,112 +299,13 @@ class Bpdq {
     const Choice& best = blocks_[b].best;
     std::copy_n(best.coef, planes_ + 1, coefficients(b, first));
     Lanes level[1 << kMaxPlanes];
-    levels_of(best.coef, level);
+    levels_of(planes_, best.coef, level);
     for (int64_t t = 0; t < group_; ++t) {
       code(b, first + t) = best.code[t];
       Lanes& error = column(b, first + t);
       for (int l = 0; l < kLanes; ++l)
         error.v[l] -= level[static_cast<int>(best.code[t].v[l])].v[l];
     }
-  }
-
-  // --- refinement: not of the paper -------------------------------------------------------------
-
-  /// Descent on tr(D H D^T) over all groups of 16 rows, G = D H kept up to date: codes column by
-  /// column, then the group's coefficients, as often as asked.
-  void refine(int64_t b, Scratch& s) {
-    const float* h = c_.hessian->matrix.data();
-    const int64_t cols = c_.input.cols;
-    std::fill(s.gradient.begin(), s.gradient.end(), Lanes{});
-    c_.kernels.multiply_add(&column(b, 0), cols, h, cols, cols, false, s.gradient.data());
-    for (int pass = 0; pass < c_.options.refine; ++pass)
-      for (int64_t first = 0; first < cols; first += group_) refine_group(b, first, s);
-  }
-
-  void refine_group(int64_t b, int64_t first, Scratch& s) {
-    const int64_t cols = c_.input.cols;
-    const float* h = c_.hessian->matrix.data() + first * cols;  // the group's rows
-    Lanes level[1 << kMaxPlanes];
-    levels_of(coefficients(b, first), level);
-    for (int64_t t = 0; t < group_; ++t)
-      for (int l = 0; l < kLanes; ++l)
-        s.value[t].v[l] = level[static_cast<int>(code(b, first + t).v[l])].v[l];
-    std::fill(s.change.begin(), s.change.end(), Lanes{});
-    c_.kernels.descend(group_, 1 << planes_, h + first, cols, level, s.gradient.data() + first,
-                       s.value.data(), &code(b, first), s.change.data());
-    refit_in_place(b, first, h + first, s);
-    for (int64_t t = 0; t < group_; ++t)
-      for (int l = 0; l < kLanes; ++l) {
-        column(b, first + t).v[l] -= s.change[t].v[l];
-        s.change[t].v[l] = -s.change[t].v[l];
-      }
-    c_.kernels.multiply_add(s.change.data(), group_, h, cols, first, false, s.gradient.data());
-    const int64_t after = first + group_;
-    c_.kernels.multiply_add(s.change.data(), group_, h + after, cols, cols - after, false,
-                            s.gradient.data() + after);
-  }
-
-  /// The coefficients that the gradient asks for, X^T H X (c' - c) = X^T G, where they, rounded,
-  /// lower the loss. h: the group's block of H.
-  void refit_in_place(int64_t b, int64_t first, const float* h, Scratch& s) {
-    const int n = planes_ + 1;
-    Lanes* gradient = s.gradient.data() + first;
-    Lanes* coef = coefficients(b, first);
-    DoubleLanes gram[kMaxCoef][kMaxCoef], right[kMaxCoef];
-    std::fill(s.z.begin(), s.z.end(), Lanes{});
-    for (int p = 0; p < n; ++p)
-      c_.kernels.multiply_add(plane(b, first, p, s), group_, h, c_.input.cols, group_, false,
-                              s.z.data() + p * group_);
-    for (int p = 0; p < n; ++p) {
-      const Lanes* x = plane(b, first, p, s);
-      for (int q = 0; q <= p; ++q) c_.kernels.dot(group_, x, s.z.data() + q * group_, &gram[p][q]);
-      c_.kernels.dot(group_, x, gradient, &right[p]);
-    }
-    Lanes step[kMaxCoef] = {};
-    for (int l = 0; l < kLanes; ++l) refit_row_in_place(gram, right, l, coef, step);
-    for (int p = 0; p < n; ++p) {
-      const Lanes* x = plane(b, first, p, s);
-      for (int64_t t = 0; t < group_; ++t)
-        for (int l = 0; l < kLanes; ++l) {
-          s.change[t].v[l] += step[p].v[l] * x[t].v[l];
-          gradient[t].v[l] -= step[p].v[l] * s.z[p * group_ + t].v[l];
-        }
-    }
-  }
-
-  void refit_row_in_place(const DoubleLanes (&gram)[kMaxCoef][kMaxCoef],
-                          const DoubleLanes (&right)[kMaxCoef], int l, Lanes* coef, Lanes* step) {
-    const int n = planes_ + 1;
-    double trace = 0, a[kMaxCoef][kMaxCoef], c[kMaxCoef];
-    for (int p = 0; p < n; ++p) trace += gram[p][p].v[l];
-    for (int p = 0; p < n; ++p) {
-      for (int q = 0; q <= p; ++q) a[p][q] = gram[p][q].v[l];
-      a[p][p] += c_.options.ridge * trace / n;
-      c[p] = right[p].v[l];
-    }
-    if (!solve(a, c, n)) return;
-    for (int p = 0; p < n; ++p) c[p] += static_cast<double>(coef[p].v[l]);
-    form_.round(c, nullptr);
-    double move[kMaxCoef], gain = 0;  // of the loss: 2 move . right - move^T gram move
-    for (int p = 0; p < n; ++p) move[p] = c[p] - static_cast<double>(coef[p].v[l]);
-    for (int p = 0; p < n; ++p) {
-      gain += 2 * move[p] * right[p].v[l] - move[p] * move[p] * gram[p][p].v[l];
-      for (int q = 0; q < p; ++q) gain -= 2 * move[p] * move[q] * gram[p][q].v[l];
-    }
-    if (!(gain > 0)) return;
-    for (int p = 0; p < n; ++p) {
-      step[p].v[l] = static_cast<float>(move[p]);
-      coef[p].v[l] = static_cast<float>(c[p]);
-    }
-  }
-
-  /// Plane p of the codes that were taken, ones for the bias.
-  const Lanes* plane(int64_t b, int64_t first, int p, Scratch& s) {
-    if (p == planes_)
-      std::fill(s.plane.begin(), s.plane.end(), kOnes);
-    else
-      c_.kernels.extract_plane(group_, p, &code(b, first), s.plane.data());
-    return s.plane.data();
   }
 
   /// Writes codes and coefficients of 16 rows to their places in the original order.

@@ -62,8 +62,8 @@ TEST(Rotation, IsSharedWhileHeldAndDependsOnTheSeed) {
 }
 
 TEST(Rotation, RefusesWidthsThatItCannotMix) {
-  for (int64_t n : {int64_t{0}, int64_t{-16}, int64_t{8}, int64_t{100}, int64_t{16 * 257},
-                    int64_t{1} << 40})
+  for (int64_t n :
+       {int64_t{0}, int64_t{-16}, int64_t{8}, int64_t{100}, int64_t{16 * 257}, int64_t{1} << 40})
     EXPECT_FALSE(Rotation::make(n, 1)) << n;
 }
 

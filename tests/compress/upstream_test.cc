@@ -72,9 +72,8 @@ TEST(Upstream, IsTheLeastSquaresTarget) {
   const Text text(compute);
   const auto w = normals(kRows * kCols, 4);
   for (const bool lack : {false, true}) {
-    const auto target =
-        UpstreamTarget::make(text.hessian, kCols, text.drift,
-                             lack ? text.lacking : std::vector<float>{}, 1e-6);
+    const auto target = UpstreamTarget::make(text.hessian, kCols, text.drift,
+                                             lack ? text.lacking : std::vector<float>{}, 1e-6);
     ASSERT_TRUE(target) << target.error().message;
     auto star = w, half = w;
     target->apply(compute, 1, kRows, star);
@@ -99,7 +98,8 @@ TEST(Upstream, DampingKeepsTheWeights) {
   const auto w = normals(kRows * kCols, 4);
   double before = 1e30;
   for (double damping : {1e-4, 1e-2, 1.0, 100.0}) {
-    const auto target = UpstreamTarget::make(text.hessian, kCols, text.drift, text.lacking, damping);
+    const auto target =
+        UpstreamTarget::make(text.hessian, kCols, text.drift, text.lacking, damping);
     ASSERT_TRUE(target);
     auto star = w;
     target->apply(compute, 1, kRows, star);

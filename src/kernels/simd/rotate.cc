@@ -3,10 +3,10 @@
 #define HWY_TARGET_INCLUDE "kernels/simd/rotate.cc"
 #define HWY_DISABLED_TARGETS \
   (HWY_SSSE3 | HWY_SSE4 | HWY_AVX3_DL | HWY_SVE | HWY_SVE_256 | HWY_SVE2 | HWY_SVE2_128)
+#include "kernels/simd/rotate.h"
 #include "codecs/rotation.h"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
-#include "kernels/simd/rotate.h"
 #include "kernels/simd/sixteen_floats-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -80,8 +80,7 @@ HWY_INLINE void across(const Rotation& r, float* out) {
       for (int64_t j = 0; j < odd; ++j) {
         const V w = hn::Set(d, weight[j]);
         for (int p = 0; p < kParts; ++p)
-          sum.part[p] =
-              hn::MulAdd(w, hn::Load(d, column + j * kLanes + p * kWidth), sum.part[p]);
+          sum.part[p] = hn::MulAdd(w, hn::Load(d, column + j * kLanes + p * kWidth), sum.part[p]);
       }
       store16(sum, out + k * power + i);
     }
