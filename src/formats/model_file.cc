@@ -45,17 +45,17 @@ Result<PackedMatrix> read_pair(const ModelFile& file, std::string_view name) {
     return fail("[model] key {}: two integers wanted", shape_key(name));
   w.rows = (*shape)[0];
   w.cols = (*shape)[1];
+  PL_TRY(w.codes, byte_tensor(file, planes_name(name)));
+  if (file.find(coef_name(name))) {
+    PL_TRY(w.coef, byte_tensor(file, coef_name(name)));
+  }
+  PL_CHECK(check_matrix(w, name));  // first: a rotation takes memory by the width
   if (file.metadata().has(rotation_key(name))) {
     PL_TRY(const int64_t seed, file.metadata().integer(rotation_key(name)));
     if (seed < 0 || seed > std::numeric_limits<uint32_t>::max())
       return fail("[model] key {}: {}, 32 bits wanted", rotation_key(name), seed);
     PL_TRY(w.rotation, Rotation::make(w.cols, static_cast<uint32_t>(seed)));
   }
-  PL_TRY(w.codes, byte_tensor(file, planes_name(name)));
-  if (file.find(coef_name(name))) {
-    PL_TRY(w.coef, byte_tensor(file, coef_name(name)));
-  }
-  PL_CHECK(check_matrix(w, name));
   return w;
 }
 

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "codecs/planes.h"
+#include "codecs/rotation.h"
 #include "formats/gguf_builder.h"
 #include "formats/planes_pair.h"
 #include "formats/temp_dir.h"
@@ -116,6 +117,23 @@ TEST(PlanesPair, RoundTrip) {
   EXPECT_EQ(w->cols, 128);
   EXPECT_TRUE(std::ranges::equal(w->codes, f.matrix.codes));
   EXPECT_TRUE(std::ranges::equal(w->coef, f.matrix.coef));
+  EXPECT_FALSE(w->rotation);
+}
+
+TEST(PlanesPair, RotationRoundTrip) {
+  PairFile f;
+  f.metadata = {};
+  f.specs.clear();
+  PackedMatrix rotated = f.matrix.view();
+  const auto rotation = Rotation::make(128, 4000000000u);
+  ASSERT_TRUE(rotation);
+  rotated.rotation = *rotation;
+  add_pair("blk.0.attn_q.weight", rotated, f.metadata, f.specs);
+  const auto file = f.zeros();
+  ASSERT_TRUE(file) << file.error().message;
+  const auto w = (*file)->matrix("blk.0.attn_q.weight");
+  ASSERT_TRUE(w) << w.error().message;
+  EXPECT_EQ(w->rotation, *rotation);
 }
 
 TEST(PlanesPair, WriterRefusesAnotherTensorOrSize) {
@@ -142,6 +160,15 @@ TEST(PlanesPair, RefusesMalformedPairs) {
   refused("unknown format",
           [&](PairFile& f) { f.metadata.set(codec_key(name), std::string("bitplane k=2")); });
   refused("not a string", [&](PairFile& f) { f.metadata.set(codec_key(name), uint32_t{2}); });
+  refused("32 bits wanted", [&](PairFile& f) { f.metadata.set(rotation_key(name), int64_t{-1}); });
+  refused("32 bits wanted",
+          [&](PairFile& f) { f.metadata.set(rotation_key(name), int64_t{1} << 32); });
+  refused("rotation", [&](PairFile& f) { f.metadata.set(rotation_key(name), std::string("x")); });
+  // A width that would cost gigabytes is refused by the size of the data before.
+  refused("rows of", [&](PairFile& f) {
+    f.metadata.set(shape_key(name), std::vector<int64_t>{16, int64_t{1} << 30});
+    f.metadata.set(rotation_key(name), int64_t{1});
+  });
   refused("two integers",
           [&](PairFile& f) { f.metadata.set(shape_key(name), std::vector<int64_t>{3}); });
   refused("two integers", [&](PairFile& f) { f.metadata.set(shape_key(name), int64_t{3}); });

@@ -122,7 +122,7 @@ TEST(Bpdq, BestRoundPerRowIsNoWorse) {
 TEST(Bpdq, RefiningLowersTheLoss) {
   for (const Coefficients stored : {Coefficients::kHalf, Coefficients::kByte})
     for (const bool heavy : {false, true}) {
-      const auto s = make_synthetic(64, 512, 4096, heavy, 5);
+      const auto s = make_synthetic(32, 256, 2048, heavy, 5);
       const RowMatrix w = as_matrix(s);
       QuantOptions options = bpdq(2, 128);
       options.coefficients = stored;
