@@ -74,33 +74,31 @@ void Rotation::hadamard(float* x) const {
     }
 }
 
-void Rotation::apply(const float* x, float* out) const {
-  for (int64_t i = 0; i < size(); ++i) out[i] = x[i] * sign_[static_cast<size_t>(i)];
-  hadamard(out);
+/// C, or its transpose, across blocks, in place.
+void Rotation::mix(float* x, bool transposed) const {
   if (odd_ == 1) return;
   float column[kMostBlocks];
+  const int64_t row = transposed ? 1 : odd_, next_col = transposed ? odd_ : 1;
   for (int64_t i = 0; i < power_; ++i) {
     for (int64_t k = 0; k < odd_; ++k) {
       float sum = 0;
       for (int64_t j = 0; j < odd_; ++j)
-        sum = std::fma(across_[static_cast<size_t>(k * odd_ + j)], out[j * power_ + i], sum);
+        sum =
+            std::fma(across_[static_cast<size_t>(k * row + j * next_col)], x[j * power_ + i], sum);
       column[k] = sum;
     }
-    for (int64_t k = 0; k < odd_; ++k) out[k * power_ + i] = column[k];
+    for (int64_t k = 0; k < odd_; ++k) x[k * power_ + i] = column[k];
   }
 }
 
+void Rotation::apply(const float* x, float* out) const {
+  for (int64_t i = 0; i < size(); ++i) out[i] = x[i] * sign_[static_cast<size_t>(i)];
+  hadamard(out);
+  mix(out, false);
+}
+
 void Rotation::undo(float* x) const {
-  float column[kMostBlocks];
-  for (int64_t i = 0; odd_ > 1 && i < power_; ++i) {
-    for (int64_t j = 0; j < odd_; ++j) {
-      float sum = 0;
-      for (int64_t k = 0; k < odd_; ++k)
-        sum = std::fma(across_[static_cast<size_t>(k * odd_ + j)], x[k * power_ + i], sum);
-      column[j] = sum;
-    }
-    for (int64_t j = 0; j < odd_; ++j) x[j * power_ + i] = column[j];
-  }
+  mix(x, true);
   hadamard(x);
   for (int64_t i = 0; i < size(); ++i) x[i] *= sign_[static_cast<size_t>(i)];
 }

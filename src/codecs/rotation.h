@@ -37,6 +37,7 @@ class Rotation {
  private:
   Rotation(int64_t odd, int64_t power, uint32_t seed);
   void hadamard(float* x) const;
+  void mix(float* x, bool transposed) const;
 
   int64_t odd_, power_;
   uint32_t seed_;
