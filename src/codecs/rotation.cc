@@ -6,18 +6,12 @@
 #include <mutex>
 #include <numbers>
 
+#include "base/rng.h"
+
 namespace planeloom {
 namespace {
 
 constexpr int64_t kLeastPower = 16;  // a vector of the kernels
-
-/// SplitMix64: the signs that a seed stands for, the same everywhere.
-uint64_t next(uint64_t& state) {
-  uint64_t z = (state += 0x9e3779b97f4a7c15);
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-  return z ^ (z >> 31);
-}
 
 }  // namespace
 
@@ -28,9 +22,10 @@ Rotation::Rotation(int64_t odd, int64_t power, uint32_t seed)
       sign_(static_cast<size_t>(odd * power)),
       across_(static_cast<size_t>(odd * odd)) {
   const auto scale = static_cast<float>(1 / std::sqrt(static_cast<double>(power)));
-  uint64_t state = seed, bits = 0;
+  Rng rng(seed);  // the signs that a seed stands for, the same everywhere
+  uint64_t bits = 0;
   for (size_t i = 0; i < sign_.size(); ++i) {
-    if (i % 64 == 0) bits = next(state);
+    if (i % 64 == 0) bits = rng.next();
     sign_[i] = (bits >> (i % 64)) & 1 ? -scale : scale;
   }
   const auto n = static_cast<double>(odd);
