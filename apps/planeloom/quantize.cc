@@ -15,8 +15,22 @@ struct Options {
   QuantizeOptions quantize;
   int group = 0;  // 0: the method's published one
   int64_t calibration_tokens = 16384;
-  bool json = false, force = false, rotate = false;
+  bool json = false, force = false;
+  std::optional<bool> rotate;  // empty: what the method is made for
 };
+
+/// "down=3".
+std::pair<Linear, int> linear_bits(const std::string& pair) {
+  constexpr std::string_view kNames[] = {"q", "k", "v", "o", "gate", "up", "down"};
+  const size_t equals = pair.find('=');
+  const auto name = std::ranges::find(kNames, std::string_view(pair).substr(0, equals));
+  if (equals == std::string::npos || name == std::end(kNames) || pair.size() != equals + 2 ||
+      pair.back() < '1' || pair.back() > '4')
+    throw CLI::ValidationError("--bits-for", pair +
+                                                 ": wanted q, k, v, o, gate, up or down, =, and "
+                                                 "1 to 4 bits, as in down=3");
+  return {kBlockLinears[name - std::begin(kNames)], pair.back() - '0'};
+}
 
 Report make_report(const Options& o, const QuantizeSummary& s, AppContext& context) {
   Report r;
@@ -109,7 +123,7 @@ Status run(Options& o) {
 
 void add_quantize(CLI::App& app) {
   CLI::App* command = app.add_subcommand(
-      "quantize", "Squeeze a model's linear layers to bit-planes or trit-planes");
+      "quantize", "Squeeze a model's linear layers to bit-planes, trit-planes or trellis codes");
   auto o = std::make_shared<Options>();
   command->add_option("-m,--model", o->model, "Model: a path or a pulled name")->required();
   command
@@ -117,14 +131,25 @@ void add_quantize(CLI::App& app) {
           "-o,--out", o->out,
           "File to write; OUT.partial holds an unfinished run, OUT.report.* says what was lost")
       ->required();
-  command->add_option("--method", o->quantize.quant.method, "rtn, bpdq or ptqtp")
-      ->check(CLI::IsMember({"rtn", "bpdq", "ptqtp"}))
+  command->add_option("--method", o->quantize.quant.method, "rtn, bpdq, ptqtp or trellis")
+      ->check(CLI::IsMember({"rtn", "bpdq", "ptqtp", "trellis"}))
       ->capture_default_str();
   auto* bits = command
                    ->add_option("--bits", o->quantize.quant.bits,
-                                "Bit-planes per weight (ptqtp always has two trit-planes)")
+                                "Bits per weight, scales not counted: 1 to 4, of a trellis 1 to 3 "
+                                "(ptqtp always has two trit-planes)")
                    ->check(CLI::Range(1, 4))
                    ->capture_default_str();
+  command
+      ->add_option_function<std::vector<std::string>>(
+          "--bits-for",
+          [o](const std::vector<std::string>& pairs) {
+            for (const std::string& pair : pairs) o->quantize.bits.insert(linear_bits(pair));
+          },
+          "Bits of some linears in every layer instead: q, k, v, o, gate, up or down, for instance "
+          "down=3,o=3")
+      ->delimiter(',')
+      ->type_name("NAME=BITS");
   command
       ->add_option("--group", o->group,
                    "Columns that share coefficients: 32, 64, 96, 128, 192, 256 (default 64; ptqtp "
@@ -141,9 +166,9 @@ void add_quantize(CLI::App& app) {
           CLI::ignore_case))
       ->type_name("FORM")
       ->default_str("half");
-  command->add_flag("--rotate", o->rotate,
+  command->add_flag("--rotate,!--no-rotate", o->rotate,
                     "Turn the inputs of every linear by a random Hadamard rotation, which evens "
-                    "outliers out; undone when the model runs");
+                    "outliers out; undone when the model runs (trellis does unless told not to)");
   command
       ->add_option(
           "--refine", o->quantize.quant.refine,
@@ -154,7 +179,7 @@ void add_quantize(CLI::App& app) {
   command
       ->add_option(
           "--upstream", o->quantize.upstream,
-          "bpdq: how much a linear makes up for what the layers before it have lost, 0 to "
+          "bpdq, trellis: how much a linear makes up for what the layers before it have lost, 0 to "
           "1. Lowers the loss on text like the calibration text, may raise it on other text")
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
@@ -174,11 +199,13 @@ void add_quantize(CLI::App& app) {
   set_examples(command,
                "planeloom quantize -m smollm2-135m-instruct -o smol.bpdq2.gguf --method bpdq "
                "--bits 2 --group 64\n"
-               "planeloom quantize -m model.gguf -o out.gguf --method bpdq --calibration text.txt");
+               "planeloom quantize -m model.gguf -o out.gguf --method trellis --bits 2 "
+               "--calibration text.txt");
   on_run(command, [o, bits]() -> Status {
     if (o->quantize.quant.method == "ptqtp" && !bits->empty())
       return fail("[quantize] --bits does not apply: ptqtp always has two trit-planes");
-    if (o->rotate) o->quantize.rotation_seed = static_cast<uint32_t>(o->quantize.calibration.seed);
+    if (o->rotate.value_or(o->quantize.quant.method == "trellis"))
+      o->quantize.rotation_seed = static_cast<uint32_t>(o->quantize.calibration.seed);
     return run(*o);
   });
 }

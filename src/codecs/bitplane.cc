@@ -1,4 +1,5 @@
 // "bitplane k=K g=G": the layout is in planes.h.
+#include "codecs/plane_bits.h"
 #include "codecs/plane_codec.h"
 
 namespace planeloom {
@@ -13,35 +14,16 @@ struct BitLayout {
   Coefficients form() const { return stored; }
   int coefficients() const { return planes + (stored == Coefficients::kByte ? 2 : 1); }
   LevelDepth depth() const { return bitplane_depth(planes, stored); }
-  int64_t block_bytes(int64_t cols) const { return cols / 32 * planes * kLineBytes; }
+  PlaneBits bits() const { return {planes}; }
+  int64_t block_bytes(int64_t cols) const { return bits().block_bytes(cols); }
   void clear(uint8_t* block, int64_t cols) const {
     std::memset(block, 0, static_cast<size_t>(block_bytes(cols)));
   }
-
-  /// Where the bits of plane p are, p even: two of them when plane p + 1 is there too.
-  struct Place {
-    int64_t byte;
-    int shift;
-    uint8_t mask;
-  };
-  Place place(int p, int64_t row, int64_t c) const {
-    const int64_t first = (c / 32 * planes + p) * kLineBytes + 4 * row + c % 4;
-    const auto quad = static_cast<int>(c % 32 / 4);
-    if (p + 1 == planes) return {first, quad, 1};
-    return {first + quad / 4 * kLineBytes, 2 * (quad % 4), 3};
-  }
-  uint8_t field(const uint8_t* block, int p, int64_t row, int64_t c) const {
-    const Place at = place(p, row, c);
-    return static_cast<uint8_t>((block[at.byte] >> at.shift) & at.mask);
-  }
   PairIndex index(const uint8_t* block, int64_t row, int64_t c) const {
-    return {field(block, 0, row, c), planes > 2 ? field(block, 2, row, c) : uint8_t{0}};
+    return {bits().pair(block, 0, row, c), planes > 2 ? bits().pair(block, 2, row, c) : uint8_t{0}};
   }
   void set(uint8_t* block, int64_t row, int64_t c, uint8_t code) const {
-    for (int p = 0; p < planes; p += 2) {
-      const Place at = place(p, row, c);
-      block[at.byte] = static_cast<uint8_t>(block[at.byte] | ((code >> p) & at.mask) << at.shift);
-    }
+    bits().set(block, row, c, code);
   }
   /// coef: c_0 ... c_(k-1), bias.
   LevelPairs levels(const float* coef) const {

@@ -6,6 +6,7 @@
 #include "codecs/gguf_codecs.h"
 #include "codecs/planes.h"
 #include "codecs/rotation.h"
+#include "codecs/trellis.h"
 
 namespace planeloom {
 namespace {
@@ -59,10 +60,12 @@ Result<const Codec*> codec_by_name(std::string_view name) {
     if (rest.empty()) return tritplane_codec(*group);
     if (rest == " c=8") return tritplane_codec(*group, Coefficients::kByte);
     if (rest == " r=3:2") return tritplane_codec(*group, Coefficients::kTied);
+  } else if (const auto bits = take_number(rest, "trellis k=")) {
+    if (rest.empty()) return trellis_codec(*bits);
   }
   return fail(
-      "[codec] unknown format \"{}\"; wanted a GGUF type, \"bitplane k=K g=G [c=8]\" or "
-      "\"tritplane g=G [c=8 | r=3:2]\"",
+      "[codec] unknown format \"{}\"; wanted a GGUF type, \"bitplane k=K g=G [c=8]\", "
+      "\"tritplane g=G [c=8 | r=3:2]\" or \"trellis k=K\"",
       name.substr(0, 64));
 }
 

@@ -56,9 +56,9 @@ enum class Coefficients {
 
 /// Which layout a codec's bytes have, for kernels that read them directly.
 struct CodecLayout {
-  enum class Kind { kGguf, kBitplane, kTritplane } kind = Kind::kGguf;
+  enum class Kind { kGguf, kBitplane, kTritplane, kTrellis } kind = Kind::kGguf;
   DType type = DType::kF32;   // kGguf
-  int planes = 0, group = 0;  // the plane formats
+  int planes = 0, group = 0;  // the plane formats; of a trellis, bits of a symbol and 32
   Coefficients coefficients = Coefficients::kHalf;
 };
 

@@ -27,8 +27,6 @@ const Stage kStages[] = {{{Linear::kQ, Linear::kK, Linear::kV}},
                          {{Linear::kGate, Linear::kUp}},
                          {{Linear::kDown}}};
 
-bool needs_hessian(const std::string& method) { return method == "bpdq"; }
-
 std::string report_to_json(const ErrorReport& r) {
   nlohmann::json j{{"weight_error", r.weight_error}, {"rounds", r.rounds},
                    {"mean_rounds", r.mean_rounds},   {"unfinished", r.unfinished},
@@ -70,7 +68,9 @@ Result<std::string> fingerprint(const Model& model, const QuantizeOptions& o) {
       o.quant.cap_ridge, o.quant.per_row_best, o.quant.refine,
       o.rotation_seed ? fmt::format("{}", *o.rotation_seed) : "none", o.upstream,
       o.upstream_damping);
-  if (!needs_hessian(o.quant.method)) return text;
+  for (const auto& [linear, bits] : o.bits)
+    text += fmt::format("bits of linear {}: {}\n", static_cast<int>(linear), bits);
+  if (!reads_hessian(o.quant.method)) return text;
   const CalibrationOptions& c = o.calibration;
   std::string source = c.source;
   if (source != "self") {
@@ -124,7 +124,7 @@ class Run {
 
   /// Embeds the calibration text, which the model writes now when none is given.
   Status prepare(CalibrationText text) {
-    if (!needs_hessian(options_.quant.method)) return {};
+    if (!reads_hessian(options_.quant.method)) return {};
     text_ = std::move(text);
     if (text_.tokens.empty()) {
       PL_TRY(text_,
@@ -261,7 +261,7 @@ class Run {
                                            drift->lack ? drift->lack->mean() : std::vector<float>{},
                                            options_.upstream_damping));
     }
-    return prepare_hessian(hessian, cols, quant.group, quant.damping, quant.refine > 0);
+    return prepare_hessian(hessian, cols, quant);
   }
 
   /// How far the quantized model has drifted where a linear reads, and where it writes.
@@ -339,7 +339,7 @@ class Run {
     QuantOptions quant = options_.quant;
     PL_TRY(quant.group, group_for(options_, linear_name(layer, stage.linears[0]), cols));
     std::optional<PreparedHessian> hessian;
-    if (needs_hessian(quant.method)) {
+    if (reads_hessian(quant.method)) {
       PL_TRY(hessian, stage_hessian(layer, stage.linears[0], quant));
     }
     for (const Linear linear : stage.linears) {
@@ -353,6 +353,10 @@ class Run {
       if (target_) target_->apply(compute_, options_.upstream, w.rows, weights_);
       LayerInput input{weights_, w.rows, w.cols};
       if (hessian) input.prepared = &*hessian;
+      if (const auto own = options_.bits.find(linear); own != options_.bits.end())
+        quant.bits = own->second;
+      else
+        quant.bits = options_.quant.bits;
       auto result = quantize_layer(input, quant, *compute_.pool);
       if (!result) return fail("[quantize] {}: {}", name, result.error().message);
       entries_.push_back({name, std::move(result->matrix), report_to_json(result->report)});
@@ -413,16 +417,22 @@ Result<QuantizeSummary> quantize_model(const Model& model, const std::filesystem
                                        Progress& progress) {
   const auto start = std::chrono::steady_clock::now();
   PL_CHECK(check_output(out));
+  PL_CHECK(check_options(options.quant));
+  for (const auto& [linear, bits] : options.bits) {
+    QuantOptions own = options.quant;
+    own.bits = bits;
+    PL_CHECK(check_options(own));
+  }
   PL_CHECK(check_widths(model, options));
   if (!(options.upstream >= 0 && options.upstream <= 1) || !(options.upstream_damping > 0))
     return fail("[quantize] upstream {}, damping {}; 0 to 1 and above 0 wanted", options.upstream,
                 options.upstream_damping);
-  if (options.upstream > 0 && !needs_hessian(options.quant.method))
+  if (options.upstream > 0 && !reads_hessian(options.quant.method))
     return fail("[quantize] upstream with {}, which reads no calibration text",
                 options.quant.method);
   PL_TRY(const std::string print, fingerprint(model, options));
   CalibrationText text;  // a file that is too short is told before a folder is made
-  if (needs_hessian(options.quant.method) && options.calibration.source != "self") {
+  if (reads_hessian(options.quant.method) && options.calibration.source != "self") {
     PL_TRY(text, read_calibration(model, options.calibration, compute, nullptr, progress));
   }
   PL_TRY(Workspace workspace, Workspace::open(out.string() + ".partial", print));

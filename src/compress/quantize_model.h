@@ -1,5 +1,6 @@
 #pragma once
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -11,7 +12,8 @@ namespace planeloom {
 
 struct QuantizeOptions {
   QuantOptions quant;              // method, bits, group and the method's own settings
-  CalibrationOptions calibration;  // used by methods that need the Hessian (bpdq)
+  std::map<Linear, int> bits;      // of these linears, instead of quant.bits
+  CalibrationOptions calibration;  // used by methods that read the Hessian
   /// Rotates the inputs of every linear (codecs/rotation.h) by this seed.
   std::optional<uint32_t> rotation_seed;
   /// How much of what the layers before have lost a linear makes up for, 0 to 1 (upstream.h), and

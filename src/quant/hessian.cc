@@ -115,7 +115,7 @@ void pin_eigen_blocking() {
 }
 
 Result<PreparedHessian> prepare_hessian(std::span<const double> h, int64_t cols, int group,
-                                        double damping, bool keep) {
+                                        double damping, bool keep, std::vector<int32_t> order) {
   PL_CHECK(check(h, cols, group));
   if (!(damping >= 0) || damping > 10) return fail("[hessian] damping {}, 0 to 10 wanted", damping);
   pin_eigen_blocking();
@@ -136,7 +136,7 @@ Result<PreparedHessian> prepare_hessian(std::span<const double> h, int64_t cols,
     diagonal.assign(diagonal.size(), 1.0);
     p.scale = 1;
   }
-  p.order = group_aware_order(diagonal, group);
+  p.order = order.empty() ? group_aware_order(diagonal, group) : std::move(order);
   const double largest = *std::max_element(diagonal.begin(), diagonal.end()) / p.scale;
   Matrix c(cols, cols);
   for (int step = 0; step < kDampingTries + kFloorTries; ++step) {

@@ -17,9 +17,9 @@ void pin_eigen_blocking();
 /// eigenvalues: notes measured 1 % best.
 inline constexpr double kKeptDamping = 0.01;
 
-/// A damped Hessian H_d = s R R^T in group-aware order, R upper triangular. With U = R^-1, H_d^-1 =
-/// U^T U / s, which is GPTQ's factor; the diagonal blocks of U are the inverses of those of R, so U
-/// itself is never formed.
+/// A damped Hessian H_d = s R R^T in group-aware order (or another), R upper triangular. With U =
+/// R^-1, H_d^-1 = U^T U / s, which is GPTQ's factor; the diagonal blocks of U are the inverses of
+/// those of R, so U itself is never formed.
 struct PreparedHessian {
   int64_t cols = 0;
   int group = 0;
@@ -38,8 +38,9 @@ struct PreparedHessian {
 /// largest diagonal. `damping` is a share of the mean diagonal and grows in steps of 0.01 while the
 /// factorisation fails. Errors: sizes, cols no multiple of group, entries that are not finite,
 /// negative diagonal, hopelessly indefinite H.
-/// With `keep`, the matrix itself is kept as well.
+/// With `keep`, the matrix itself is kept as well. `order`: the columns in another order than GAR.
 Result<PreparedHessian> prepare_hessian(std::span<const double> hessian, int64_t cols, int group,
-                                        double damping = 0.05, bool keep = false);
+                                        double damping = 0.05, bool keep = false,
+                                        std::vector<int32_t> order = {});
 
 }  // namespace planeloom

@@ -20,6 +20,7 @@ struct MethodContext {
   const LayerInput& input;
   const QuantOptions& options;
   const PreparedHessian* hessian;
+  Isa isa;
   const lanes::LaneKernels& kernels;
   ThreadPool& pool;
   int64_t groups() const { return input.cols / options.group; }
@@ -32,6 +33,7 @@ lanes::Lanes load_column(const LayerInput& input, int64_t block, int64_t col);
 Result<QuantResult> quantize_rtn(const MethodContext& context);
 Result<QuantResult> quantize_bpdq(const MethodContext& context);
 Result<QuantResult> quantize_ptqtp(const MethodContext& context);
+Result<QuantResult> quantize_trellis(const MethodContext& context);
 
 /// Fills weight_error, output_error and bits_per_weight from the encoded weights as a reader
 /// decodes them.

@@ -4,7 +4,9 @@
 #include <cmath>
 
 #include "codecs/planes.h"
+#include "codecs/trellis.h"
 #include "quant/methods.h"
+#include "quant/trellis.h"
 #include "tensor/half.h"
 
 namespace planeloom {
@@ -12,26 +14,6 @@ namespace {
 
 constexpr int64_t kMaxDimension = int64_t{1} << 24;
 constexpr int kMaxRounds = 1000;
-
-Status check_options(const QuantOptions& o) {
-  if (o.method != "rtn" && o.method != "bpdq" && o.method != "ptqtp")
-    return fail("[quantize] method '{}'; rtn, bpdq or ptqtp wanted", o.method);
-  if (o.method != "ptqtp" && (o.bits < 1 || o.bits > kMaxPlanes))
-    return fail("[quantize] {} bits; 1 to {} wanted", o.bits, kMaxPlanes);
-  if (o.coefficients == Coefficients::kTied && o.method != "ptqtp")
-    return fail("[quantize] tied coefficients with {}; only ptqtp has two planes to tie", o.method);
-  if (!plane_group_known(o.group))
-    return fail("[quantize] group {}; 32, 64, 96, 128, 192 or 256 wanted", o.group);
-  if (o.rounds < 0 || o.rounds > kMaxRounds)
-    return fail("[quantize] {} rounds; 0 to {} wanted", o.rounds, kMaxRounds);
-  if (!(o.ridge >= 0) || !std::isfinite(o.ridge))
-    return fail("[quantize] ridge {}; 0 or more wanted", o.ridge);
-  if (o.refine < 0 || o.refine > kMaxRounds)
-    return fail("[quantize] {} refining passes; 0 to {} wanted", o.refine, kMaxRounds);
-  if (o.refine > 0 && o.method != "bpdq")
-    return fail("[quantize] refining passes with {}; only bpdq has them", o.method);
-  return {};
-}
 
 Status check_shape(const LayerInput& in, const QuantOptions& o) {
   if (in.rows <= 0 || in.cols <= 0 || in.rows > kMaxDimension || in.cols > kMaxDimension)
@@ -45,6 +27,8 @@ Status check_shape(const LayerInput& in, const QuantOptions& o) {
   if (in.prepared && (in.prepared->cols != in.cols || in.prepared->group != o.group))
     return fail("[quantize] a Hessian prepared for {} columns in groups of {}, wanted {} and {}",
                 in.prepared->cols, in.prepared->group, in.cols, o.group);
+  if (in.prepared && o.method == "trellis" && in.prepared->order != trellis_order(in.cols))
+    return fail("[quantize] a Hessian prepared in an order of columns that trellis does not take");
   if (in.prepared && o.refine > 0 && in.prepared->matrix.empty())
     return fail("[quantize] a Hessian prepared without its matrix, which refining needs");
   return {};
@@ -83,6 +67,36 @@ lanes::Lanes load_column(const LayerInput& input, int64_t block, int64_t col) {
   return out;
 }
 
+Status check_options(const QuantOptions& o) {
+  if (o.method != "rtn" && o.method != "bpdq" && o.method != "ptqtp" && o.method != "trellis")
+    return fail("[quantize] method '{}'; rtn, bpdq, ptqtp or trellis wanted", o.method);
+  const int most = o.method == "trellis" ? kMaxTrellisBits : kMaxPlanes;
+  if (o.method != "ptqtp" && (o.bits < 1 || o.bits > most))
+    return fail("[quantize] {} bits; 1 to {} wanted", o.bits, most);
+  if (o.coefficients == Coefficients::kTied && o.method != "ptqtp")
+    return fail("[quantize] tied coefficients with {}; only ptqtp has two planes to tie", o.method);
+  if (!plane_group_known(o.group))
+    return fail("[quantize] group {}; 32, 64, 96, 128, 192 or 256 wanted", o.group);
+  if (o.rounds < 0 || o.rounds > kMaxRounds)
+    return fail("[quantize] {} rounds; 0 to {} wanted", o.rounds, kMaxRounds);
+  if (!(o.ridge >= 0) || !std::isfinite(o.ridge))
+    return fail("[quantize] ridge {}; 0 or more wanted", o.ridge);
+  if (o.refine < 0 || o.refine > kMaxRounds)
+    return fail("[quantize] {} refining passes; 0 to {} wanted", o.refine, kMaxRounds);
+  if (o.refine > 0 && o.method != "bpdq")
+    return fail("[quantize] refining passes with {}; only bpdq has them", o.method);
+  return {};
+}
+
+bool reads_hessian(std::string_view method) { return method == "bpdq" || method == "trellis"; }
+
+Result<PreparedHessian> prepare_hessian(std::span<const double> hessian, int64_t cols,
+                                        const QuantOptions& options) {
+  return prepare_hessian(
+      hessian, cols, options.group, options.damping, options.refine > 0,
+      options.method == "trellis" ? trellis_order(cols) : std::vector<int32_t>{});
+}
+
 Result<QuantResult> quantize_layer(const LayerInput& input, const QuantOptions& options,
                                    ThreadPool& pool) {
   PL_CHECK(check_options(options));
@@ -96,15 +110,15 @@ Result<QuantResult> quantize_layer(const LayerInput& input, const QuantOptions& 
   }
   PreparedHessian own;
   const PreparedHessian* hessian = input.prepared;
-  if (!hessian && (options.method == "bpdq" || !input.hessian.empty())) {
-    PL_TRY(own, prepare_hessian(input.hessian, input.cols, options.group, options.damping,
-                                options.refine > 0));
+  if (!hessian && (reads_hessian(options.method) || !input.hessian.empty())) {
+    PL_TRY(own, prepare_hessian(input.hessian, input.cols, options));
     hessian = &own;
   }
-  const MethodContext context{input, options, hessian, lanes::lane_kernels(isa), pool};
-  PL_TRY(QuantResult result, options.method == "rtn"    ? quantize_rtn(context)
-                             : options.method == "bpdq" ? quantize_bpdq(context)
-                                                        : quantize_ptqtp(context));
+  const MethodContext context{input, options, hessian, isa, lanes::lane_kernels(isa), pool};
+  PL_TRY(QuantResult result, options.method == "rtn"       ? quantize_rtn(context)
+                             : options.method == "bpdq"    ? quantize_bpdq(context)
+                             : options.method == "trellis" ? quantize_trellis(context)
+                                                           : quantize_ptqtp(context));
   measure_error(context, result);
   return result;
 }

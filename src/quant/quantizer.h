@@ -17,9 +17,9 @@ namespace planeloom {
 /// How to quantize one matrix. The defaults are the published settings of each method
 /// (docs/bpdq.md, docs/ptqtp.md).
 struct QuantOptions {
-  std::string method = "bpdq";  // "rtn", "bpdq", "ptqtp"
-  int bits = 2;                 // bit-planes, 1 ... 4; ptqtp has two trit-planes and ignores it
-  int group = 64;               // columns that share coefficients: 32, 64, 96, 128, 192 or 256
+  std::string method = "bpdq";  // "rtn", "bpdq", "ptqtp", "trellis"
+  int bits = 2;  // bit-planes, 1 ... 4; trellis, 1 ... 3; ptqtp has two trit-planes and ignores it
+  int group = 64;  // columns that share coefficients: 32, 64, 96, 128, 192 or 256
   Coefficients coefficients =
       Coefficients::kHalf;  // as published; kByte saves bits; kTied is for ptqtp only
   int rounds = 0;           // most rounds of bpdq or ptqtp; 0: the method's own (10, 50)
@@ -63,10 +63,20 @@ struct QuantResult {
   ErrorReport report;
 };
 
+/// An error for an unknown method or a setting that it does not have.
+Status check_options(const QuantOptions& options);
+
+/// Whether the method works in the Hessian of the inputs.
+bool reads_hessian(std::string_view method);
+
+/// The Hessian as the method wants it: its order, damping, group.
+Result<PreparedHessian> prepare_hessian(std::span<const double> hessian, int64_t cols,
+                                        const QuantOptions& options);
+
 /// Quantizes one matrix. The same bytes for any number of threads and any ISA. Errors: an unknown
 /// method, bits or group out of range, cols no multiple of group, sizes that do not fit, a weight
 /// that is not finite or beyond fp16. Without a Hessian, or with one that is all zero (no
-/// calibration token came by), bpdq works on the identity.
+/// calibration token came by), bpdq and trellis work on the identity.
 Result<QuantResult> quantize_layer(const LayerInput& input, const QuantOptions& options,
                                    ThreadPool& pool);
 

@@ -10,7 +10,7 @@
 namespace planeloom {
 namespace {
 
-constexpr const char* kMethods[] = {"rtn", "bpdq", "ptqtp"};
+constexpr const char* kMethods[] = {"rtn", "bpdq", "ptqtp", "trellis"};
 constexpr int kAllGroups[] = {32, 64, 96, 128, 192, 256};
 
 uint64_t fingerprint(const EncodedMatrix& m) { return fnv1a(m.coef, fnv1a(m.codes)); }
@@ -26,7 +26,7 @@ std::string error_of(const LayerInput& input, const QuantOptions& options) {
 TEST(Quantizer, SameBytesForAnyThreadsAndIsa) {
   const auto s = test::make_synthetic(53, 192, 512, true, 1);
   for (const char* method : kMethods)
-    for (int bits : {1, 2, 4}) {
+    for (int bits : {1, 2, 3}) {
       QuantOptions options;
       options.method = method;
       options.bits = bits;
@@ -94,6 +94,18 @@ TEST(Quantizer, OnlyTritPlanesAreTied) {
   EXPECT_NE(error_of({w, 1, 64}, options).find("tied"), std::string::npos);
 }
 
+// The order of columns is part of what a method works in.
+TEST(Quantizer, PreparedHessianOfAnotherOrder) {
+  const auto s = test::make_synthetic(4, 192, 512, false, 3);
+  const auto prepared = prepare_hessian(s.hessian, 192, 64);
+  ASSERT_TRUE(prepared);
+  QuantOptions options;
+  options.method = "trellis";
+  LayerInput input{s.weights, s.rows, s.cols};
+  input.prepared = &*prepared;
+  EXPECT_NE(error_of(input, options).find("order"), std::string::npos);
+}
+
 // A row's result may depend on the others through the published choice of one round, never through
 // its block.
 TEST(Quantizer, RowsAreIndependentWithABestRoundEach) {
@@ -114,12 +126,12 @@ TEST(Quantizer, RowsAreIndependentWithABestRoundEach) {
 TEST(Quantizer, PreparedHessianGivesTheSameBytes) {
   const auto s = test::make_synthetic(20, 192, 512, false, 3);
   ThreadPool pool(2);
-  const auto prepared = prepare_hessian(s.hessian, 192, 96);
-  ASSERT_TRUE(prepared);
   for (const char* method : kMethods) {
     QuantOptions options;
     options.method = method;
     options.group = 96;
+    const auto prepared = prepare_hessian(s.hessian, 192, options);
+    ASSERT_TRUE(prepared);
     LayerInput shared{s.weights, s.rows, s.cols};
     shared.prepared = &*prepared;
     const auto a = quantize_layer(shared, options, pool),

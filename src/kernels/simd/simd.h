@@ -33,6 +33,8 @@ inline DotPacked find_dot_avx2(const Codec& codec, int64_t tokens) {
       return find_dot_bitplane_avx2(codec, tokens);
     case CodecLayout::Kind::kTritplane:
       return find_dot_tritplane_avx2(codec, tokens);
+    case CodecLayout::Kind::kTrellis:
+      return nullptr;  // a tile in L1 costs little beside its look-ups
     case CodecLayout::Kind::kGguf:
       break;
   }
@@ -45,6 +47,8 @@ inline DotPacked find_dot_avx512(const Codec& codec, int64_t tokens) {
       return find_dot_bitplane_avx512(codec, tokens);
     case CodecLayout::Kind::kTritplane:
       return find_dot_tritplane_avx512(codec, tokens);
+    case CodecLayout::Kind::kTrellis:
+      return nullptr;  // a tile in L1 costs little beside its look-ups
     case CodecLayout::Kind::kGguf:
       break;
   }

@@ -1,11 +1,13 @@
-// Tiles of the plane formats in Highway, compiled once per ISA. Layout: codecs/planes.h; the
-// integer levels: codecs/level_pairs.h. Those are the definition, these must give their bits.
+// Tiles of the plane formats and of the trellis in Highway, compiled once per ISA. Layout:
+// codecs/planes.h; the integer levels: codecs/level_pairs.h. Those are the definition, these must
+// give their bits.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/simd/unpack_planes.cc"
 #define HWY_DISABLED_TARGETS \
   (HWY_SSSE3 | HWY_SSE4 | HWY_AVX3_DL | HWY_SVE | HWY_SVE_256 | HWY_SVE2 | HWY_SVE2_128)
 #include "codecs/level_pairs.h"
 #include "codecs/planes.h"
+#include "codecs/trellis.h"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
 #include "kernels/simd/byte_levels.h"
@@ -279,6 +281,10 @@ void tritplane(const PackedMatrix& w, int64_t first, int64_t col, int64_t cols, 
   }
 }
 
+// --- trellis ----------------------------------------------------------------------------------
+
+#include "kernels/simd/unpack_trellis-inl.h"
+
 template <Coefficients C>
 UnpackTile bitplane_of(int planes) {
   constexpr UnpackTile kPlanes[] = {bitplane<1, C>, bitplane<2, C>, bitplane<3, C>, bitplane<4, C>};
@@ -296,6 +302,8 @@ UnpackTile find(const Codec& codec) {
       return layout.coefficients == Coefficients::kByte   ? tritplane<Coefficients::kByte>
              : layout.coefficients == Coefficients::kTied ? tritplane<Coefficients::kTied>
                                                           : tritplane<Coefficients::kHalf>;
+    case CodecLayout::Kind::kTrellis:
+      return trellis(layout.planes);
     case CodecLayout::Kind::kGguf:
       break;
   }

@@ -1,0 +1,168 @@
+// "trellis k=K": the layout is in trellis.h.
+#include "codecs/trellis.h"
+
+#include <fmt/format.h>
+
+#include <cstring>
+
+#include "codecs/plane_bits.h"
+#include "tensor/half.h"
+
+namespace planeloom {
+namespace {
+
+// Found by tools/trellis_tables.py: tables and hashes are moved, and kept where a Viterbi search
+// brings Gaussian numbers nearer; entries of the table follow as means of what they served.
+constexpr TrellisCode kCodes[kMaxTrellisBits] = {
+    {1,
+     {6, 18, 19, 21, 26, 27, 29, 31, 33, 36, 38, 37, 40, 43, 47, 52, 13, 18, 20, 23, 25, 28, 28, 32, 34, 36, 36, 40, 42, 44, 49, 57},
+     {{{8, 27, 23, 19, 6, 17, 15, 4, 9, 10, 18, 5, 28, 13, 30, 16},
+       {6, 12, 27, 17, 0, 25, 7, 3, 31, 5, 18, 10, 30, 20, 13, 24}}},
+     12.8205f},
+    {2,
+     {1, 13, 17, 21, 24, 26, 28, 30, 33, 35, 37, 39, 42, 45, 48, 54, 10, 15, 20, 22, 25, 27, 30, 31, 34, 36, 38, 41, 43, 47, 51, 62},
+     {{{13, 25, 0, 19, 18, 28, 30, 4, 10, 21, 27, 23, 15, 6, 1, 8},
+       {26, 2, 22, 25, 3, 1, 14, 23, 8, 28, 29, 4, 21, 31, 11, 0}}},
+     12.8205f},
+    {3,
+     {4, 29, 66, 68, 38, 43, 73, 76, 49, 53, 81, 87, 58, 61, 94, 108, 20, 34, 66, 70, 41, 47, 74, 79, 51, 55, 83, 89, 59, 63, 98, 122},
+     {{{29, 3, 9, 30, 5, 22, 12, 31, 26, 4, 11, 7, 18, 16, 17, 8},
+       {29, 17, 21, 15, 28, 11, 2, 22, 0, 30, 23, 9, 8, 26, 4, 3},
+       {1, 25, 24, 3, 14, 27, 6, 29, 14, 12, 20, 21, 21, 2, 16, 26}}},
+     22.2222f},
+};
+
+/// The nibble whose newest symbol is the lowest of `window` (trellis.h).
+uint8_t nibble(int bits, uint32_t window) {
+  const auto bit = [&](int i) { return window >> i & 1; };
+  if (bits == 1) return static_cast<uint8_t>(bit(3) | bit(2) << 1 | bit(1) << 2 | bit(0) << 3);
+  if (bits == 2) return static_cast<uint8_t>((window >> 2 & 3) | (window & 3) << 2);
+  return static_cast<uint8_t>(bit(3) | bit(0) << 1 | (window >> 1 & 3) << 2);
+}
+
+/// A symbol as bits of planes, and back: of three, plane 2 is the lowest bit of the symbol.
+uint8_t planes_of(int bits, uint8_t symbol) {
+  return bits < 3 ? symbol : static_cast<uint8_t>(symbol >> 1 | (symbol & 1) << 2);
+}
+uint8_t symbol_of(int bits, uint8_t planes) {
+  return bits < 3 ? planes : static_cast<uint8_t>((planes & 3) << 1 | planes >> 2);
+}
+
+class TrellisCodec final : public Codec {
+ public:
+  explicit TrellisCodec(const TrellisCode& code)
+      : code_(code), bits_{code.bits}, name_(fmt::format("trellis k={}", code.bits)) {}
+
+  std::string_view name() const override { return name_; }
+  CodecLayout layout() const override {
+    return {CodecLayout::Kind::kTrellis, DType::kI8, code_.bits, kGroup};
+  }
+  int64_t col_multiple() const override { return kGroup; }
+  int row_block() const override { return kTileRows; }
+  int64_t code_bytes(int64_t cols) const override { return bits_.block_bytes(cols) / kTileRows; }
+  int64_t coef_bytes(int64_t) const override { return sizeof(uint16_t); }
+  CodeForm form() const override { return {kGroup, code_.zero(), false, 32, 2 * code_.zero() - 1}; }
+
+  void decode_row(const PackedMatrix& w, int64_t row, float* out) const override {
+    const float s = scale(w, row);
+    for (int64_t c = 0; c < w.cols; ++c)
+      out[c] = s * static_cast<float>(level(w, row, c) - code_.zero());
+  }
+
+  void unpack_tile(const PackedMatrix& w, int64_t first, int64_t col, int64_t cols,
+                   CodeTile out) const override {
+    for (int64_t r = 0; r < kTileRows; ++r) {
+      const float s = scale(w, first + r);
+      for (int64_t g = 0; g < cols / kGroup; ++g) out.scale[g * kTileRows + r] = s;
+      for (int64_t c = 0; c < cols; ++c)
+        out.code[c / 4 * kLineBytes + 4 * r + c % 4] = level(w, first + r, col + c);
+    }
+  }
+
+  EncodedMatrix encode(int64_t rows, int64_t cols, std::span<const uint8_t> symbols,
+                       std::span<const uint16_t> scale) const {
+    const auto stored = static_cast<size_t>(stored_rows(*this, rows));
+    EncodedMatrix out{this, rows, cols, {}, {}};
+    out.codes.resize(stored * static_cast<size_t>(code_bytes(cols)));
+    out.coef.resize(stored * sizeof(uint16_t));
+    std::memcpy(out.coef.data(), scale.data(), scale.size_bytes());
+    auto* lines = reinterpret_cast<uint8_t*>(out.codes.data());
+    for (int64_t r = 0; r < rows; ++r)
+      for (int64_t c = 0; c < cols; ++c)
+        bits_.set(lines + r / kTileRows * bits_.block_bytes(cols), r % kTileRows, c,
+                  planes_of(code_.bits, symbols[static_cast<size_t>(r * cols + c)]));
+    return out;
+  }
+
+ private:
+  static constexpr int kGroup = 32;  // columns that a tile's scale is repeated for
+
+  static float scale(const PackedMatrix& w, int64_t row) {
+    uint16_t h;
+    std::memcpy(&h, w.coef.data() + row * static_cast<int64_t>(sizeof h), sizeof h);
+    return (h & 0x7c00) == 0x7c00 ? 0.0f : half_to_float(h);
+  }
+
+  uint8_t level(const PackedMatrix& w, int64_t row, int64_t c) const {
+    const uint8_t* lines = reinterpret_cast<const uint8_t*>(w.codes.data()) +
+                           row / kTileRows * bits_.block_bytes(w.cols);
+    uint32_t window = 0;
+    for (int i = 0; i * code_.bits < code_.window(); ++i) {
+      const int64_t at = c - int64_t{4} * i;
+      if (at < 0) break;
+      const uint8_t symbol = symbol_of(code_.bits, bits_.code(lines, row % kTileRows, at));
+      window |= uint32_t{symbol} << i * code_.bits;
+    }
+    return code_.level_of_window(window & ((1u << code_.window()) - 1));
+  }
+
+  const TrellisCode& code_;
+  PlaneBits bits_;
+  std::string name_;
+};
+
+/// Null when out of range.
+const TrellisCodec* instance(int bits) {
+  static const TrellisCodec all[] = {TrellisCodec(kCodes[0]), TrellisCodec(kCodes[1]),
+                                     TrellisCodec(kCodes[2])};
+  return bits < 1 || bits > kMaxTrellisBits ? nullptr : &all[bits - 1];
+}
+
+}  // namespace
+
+uint8_t TrellisCode::level_of_window(uint32_t window) const {
+  uint8_t nibbles[1 + kMaxTrellisHashes] = {};
+  for (int i = 0; i <= hashes(); ++i)
+    nibbles[i] = nibble(bits, window >> i * stride() * bits);
+  return level(nibbles);
+}
+
+const TrellisCode& trellis_code(int bits) { return kCodes[bits - 1]; }
+
+Result<const Codec*> trellis_codec(int bits) {
+  if (const Codec* codec = instance(bits)) return codec;
+  return fail("[codec] trellis k={}; k 1 to {} wanted", bits, kMaxTrellisBits);
+}
+
+Result<EncodedMatrix> encode_trellis(int bits, int64_t rows, int64_t cols,
+                                     std::span<const uint8_t> symbols,
+                                     std::span<const uint16_t> scale) {
+  PL_TRY([[maybe_unused]] const Codec* known, trellis_codec(bits));
+  const TrellisCodec* codec = instance(bits);
+  constexpr int64_t kLimit = int64_t{1} << 31;
+  if (rows <= 0 || cols <= 0 || rows >= kLimit || cols >= kLimit)
+    return fail("[encode {}] shape {} x {} out of range", codec->name(), rows, cols);
+  if (cols % codec->col_multiple() != 0)
+    return fail("[encode {}] {} columns, a multiple of {} wanted", codec->name(), cols,
+                codec->col_multiple());
+  if (symbols.size() != static_cast<uint64_t>(rows * cols) ||
+      scale.size() != static_cast<uint64_t>(rows))
+    return fail("[encode {}] {} symbols and {} scales for {} x {} weights", codec->name(),
+                symbols.size(), scale.size(), rows, cols);
+  for (const uint8_t symbol : symbols)
+    if (symbol >> bits)
+      return fail("[encode {}] symbol {}, below {} wanted", codec->name(), symbol, 1 << bits);
+  return codec->encode(rows, cols, symbols, scale);
+}
+
+}  // namespace planeloom
