@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "codecs/plane_bits.h"
@@ -51,7 +52,13 @@ uint8_t symbol_of(int bits, uint8_t planes) {
 class TrellisCodec final : public Codec {
  public:
   explicit TrellisCodec(const TrellisCode& code)
-      : code_(code), bits_{code.bits}, name_(fmt::format("trellis k={}", code.bits)) {}
+      : code_(code),
+        bits_{code.bits},
+        name_(fmt::format("trellis k={}", code.bits)),
+        level_(size_t{1} << code.window()) {
+    for (uint32_t window = 0; window < level_.size(); ++window)
+      level_[window] = code.level_of_window(window);
+  }
 
   std::string_view name() const override { return name_; }
   CodecLayout layout() const override {
@@ -65,8 +72,9 @@ class TrellisCodec final : public Codec {
 
   void decode_row(const PackedMatrix& w, int64_t row, float* out) const override {
     const float s = scale(w, row);
-    for (int64_t c = 0; c < w.cols; ++c)
-      out[c] = s * static_cast<float>(level(w, row, c) - code_.zero());
+    levels(w, row, 0, w.cols, [&](int64_t c, uint8_t level) {
+      out[c] = s * static_cast<float>(level - code_.zero());
+    });
   }
 
   void unpack_tile(const PackedMatrix& w, int64_t first, int64_t col, int64_t cols,
@@ -74,8 +82,9 @@ class TrellisCodec final : public Codec {
     for (int64_t r = 0; r < kTileRows; ++r) {
       const float s = scale(w, first + r);
       for (int64_t g = 0; g < cols / kGroup; ++g) out.scale[g * kTileRows + r] = s;
-      for (int64_t c = 0; c < cols; ++c)
-        out.code[c / 4 * kLineBytes + 4 * r + c % 4] = level(w, first + r, col + c);
+      levels(w, first + r, col, cols, [&](int64_t c, uint8_t level) {
+        out.code[c / 4 * kLineBytes + 4 * r + c % 4] = level;
+      });
     }
   }
 
@@ -103,22 +112,27 @@ class TrellisCodec final : public Codec {
     return (h & 0x7c00) == 0x7c00 ? 0.0f : half_to_float(h);
   }
 
-  uint8_t level(const PackedMatrix& w, int64_t row, int64_t c) const {
+  /// take(c, level) of columns col + c, c = 0 ... cols - 1.
+  template <class Take>
+  void levels(const PackedMatrix& w, int64_t row, int64_t col, int64_t cols,
+              const Take& take) const {
     const uint8_t* lines = reinterpret_cast<const uint8_t*>(w.codes.data()) +
                            row / kTileRows * bits_.block_bytes(w.cols);
-    uint32_t window = 0;
-    for (int i = 0; i * code_.bits < code_.window(); ++i) {
-      const int64_t at = c - int64_t{4} * i;
-      if (at < 0) break;
-      const uint8_t symbol = symbol_of(code_.bits, bits_.code(lines, row % kTileRows, at));
-      window |= uint32_t{symbol} << i * code_.bits;
+    const uint32_t mask = (1u << code_.window()) - 1;
+    uint32_t window[4] = {};  // of each sequence
+    const int64_t before = int64_t{4} * ((code_.window() - 1) / code_.bits);
+    for (int64_t c = std::max<int64_t>(0, col - before); c < col + cols; ++c) {
+      const uint8_t symbol = symbol_of(code_.bits, bits_.code(lines, row % kTileRows, c));
+      uint32_t& now = window[c % 4];
+      now = (now << code_.bits | symbol) & mask;
+      if (c >= col) take(c - col, level_[now]);
     }
-    return code_.level_of_window(window & ((1u << code_.window()) - 1));
   }
 
   const TrellisCode& code_;
   PlaneBits bits_;
   std::string name_;
+  std::vector<uint8_t> level_;  // of every window
 };
 
 /// Null when out of range.
