@@ -40,7 +40,7 @@ constexpr int trellis_survivor_bits(int bits) { return trellis_window(bits) - bi
 
 /// The tables of one K.
 struct TrellisCode {
-  int bits;  // K
+  int bits;                                                     // K
   std::array<uint8_t, 32> table;                                // all below 2 zero()
   std::array<std::array<uint8_t, 16>, kMaxTrellisHashes> hash;  // all below 32
   float deviation;  // levels per standard deviation of the Gaussian that it is made for

@@ -34,8 +34,8 @@ std::vector<TrellisSpan> trellis_spans(int64_t cols, int64_t after) {
     };
     const int64_t n = columns(piece), next = columns(piece + kPiece);
     for (int64_t sequence = 0; sequence < 4; ++sequence)
-      all.push_back({piece + sequence * n, n, piece + kPiece + sequence * next,
-                     n + std::min(next, after)});
+      all.push_back(
+          {piece + sequence * n, n, piece + kPiece + sequence * next, n + std::min(next, after)});
   }
   return all;
 }
@@ -73,8 +73,7 @@ class Trellis {
         scale_(static_cast<size_t>(c.input.rows)),
         scratch_(static_cast<size_t>(c.pool.size()), TrellisScratch(table_)) {
     for (const TrellisSpan& span : spans_) {
-      factor_.emplace_back(span.total,
-                           [&](int64_t t, int64_t k) { return factor(span, t, k); });
+      factor_.emplace_back(span.total, [&](int64_t t, int64_t k) { return factor(span, t, k); });
       inverse_.push_back(inverse(span));
     }
   }
@@ -142,8 +141,8 @@ class Trellis {
                               false, to);
   }
 
-  /// What a Gaussian row asks for, and a little more: errors pushed from column to column spread the
-  /// targets (docs/trellis.md). Rounded as it is stored.
+  /// What a Gaussian row asks for, and a little more: errors pushed from column to column spread
+  /// the targets (docs/trellis.md). Rounded as it is stored.
   float start_scale(int64_t row) const {
     constexpr double kSpread = 1.1;
     double sum = 0;
@@ -152,8 +151,7 @@ class Trellis {
       sum += w * w;
     }
     const double deviation = std::sqrt(sum / static_cast<double>(cols_));
-    return half_to_float(
-        round_to_half(deviation / static_cast<double>(code_.deviation) * kSpread));
+    return half_to_float(round_to_half(deviation / static_cast<double>(code_.deviation) * kSpread));
   }
 
   void row_span(size_t i, int64_t l, const Lanes* shift, uint32_t& survivor, TrellisRows& rows,
@@ -165,9 +163,10 @@ class Trellis {
     uint32_t window[kTrellisColumns];
     for (int64_t t = 0; t < span.total; ++t)
       target[t] = (rows.weight[span.position(t)].v[l] + shift[t].v[l]) * inverse + zero;
-    search_(table_, {span.total, target, factor_[i].weight.data(), factor_[i].push.data(), survivor,
-                     window},
-            scratch);
+    search_(
+        table_,
+        {span.total, target, factor_[i].weight.data(), factor_[i].push.data(), survivor, window},
+        scratch);
     survivor = window[span.n - 1] % static_cast<uint32_t>(table_.survivors);
     for (int64_t t = 0; t < span.n; ++t) {
       const int64_t at = span.first + t;
@@ -193,15 +192,17 @@ class Trellis {
   const TrellisTable table_;
   const TrellisSearch search_;
   const std::vector<TrellisSpan> spans_;
-  std::vector<TrellisFactor> factor_;         // by span
+  std::vector<TrellisFactor> factor_;        // by span
   std::vector<std::vector<float>> inverse_;  // by span
-  std::vector<uint8_t> symbols_;  // (rows, cols)
-  std::vector<uint16_t> scale_;   // (rows)
-  std::vector<TrellisScratch> scratch_;  // per worker
+  std::vector<uint8_t> symbols_;             // (rows, cols)
+  std::vector<uint16_t> scale_;              // (rows)
+  std::vector<TrellisScratch> scratch_;      // per worker
 };
 
 }  // namespace
 
-Result<QuantResult> quantize_trellis(const MethodContext& context) { return Trellis(context).run(); }
+Result<QuantResult> quantize_trellis(const MethodContext& context) {
+  return Trellis(context).run();
+}
 
 }  // namespace planeloom

@@ -29,12 +29,12 @@ struct TrellisTable {
 
 /// Columns of a row.
 struct TrellisSegment {
-  int64_t n;             // at most kTrellisColumns
-  const float* target;   // (n), in levels
-  const float* weight;   // (n)
-  const float* push;     // (n, kTrellisColumns): row i, zero up to column i
-  uint32_t survivor;     // that the columns before left
-  uint32_t* window;      // (n) out
+  int64_t n;            // at most kTrellisColumns
+  const float* target;  // (n), in levels
+  const float* weight;  // (n)
+  const float* push;    // (n, kTrellisColumns): row i, zero up to column i
+  uint32_t survivor;    // that the columns before left
+  uint32_t* window;     // (n) out
 };
 
 /// Buffers of one worker.
@@ -45,12 +45,12 @@ struct TrellisScratch {
     int32_t survivor;
     float cost;  // above the best
   };
-  std::vector<Alive> alive;        // those that are not given up
-  std::vector<float> targets[2];   // (alive, kTrellisColumns): their columns as they see them
-  std::vector<uint16_t> slot;      // (survivors): where it is in alive
-  std::vector<int32_t> touched;    // survivors without their newest symbol that were reached
-  std::vector<int32_t> best;       // (survivors): bits of the least cost so far
-  std::vector<uint8_t> oldest;     // (kTrellisColumns, survivors): symbols that were dropped
+  std::vector<Alive> alive;       // those that are not given up
+  std::vector<float> targets[2];  // (alive, kTrellisColumns): their columns as they see them
+  std::vector<uint16_t> slot;     // (survivors): where it is in alive
+  std::vector<int32_t> touched;   // survivors without their newest symbol that were reached
+  std::vector<int32_t> best;      // (survivors): bits of the least cost so far
+  std::vector<uint8_t> oldest;    // (kTrellisColumns, survivors): symbols that were dropped
 };
 
 /// The same on every ISA.

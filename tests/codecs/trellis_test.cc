@@ -112,7 +112,8 @@ TEST(Trellis, Bits) {
   EXPECT_EQ(*codec_by_name("trellis k=2"), codec);
   EXPECT_DOUBLE_EQ(bits_per_weight(*codec, 576, 576), 2 + 16.0 / 576);
   EXPECT_DOUBLE_EQ(bits_per_weight(**trellis_codec(3), 16, 1536), 3 + 16.0 / 1536);
-  for (const char* name : {"trellis k=0", "trellis k=4", "trellis k=2 g=64", "trellis", "trellis k="})
+  for (const char* name :
+       {"trellis k=0", "trellis k=4", "trellis k=2 g=64", "trellis", "trellis k="})
     EXPECT_FALSE(codec_by_name(name)) << name;
 }
 

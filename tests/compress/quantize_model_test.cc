@@ -64,13 +64,11 @@ std::string quantized(const Model& model, const fs::path& out, const QuantizeOpt
 TEST(QuantizeModel, SameBytesForAnyThreadsAndIsa) {
   const Folder folder;
   const Model model = tiny();
-  for (const char* method : {"rtn", "bpdq", "ptqtp"}) {
+  for (const char* method : {"rtn", "bpdq", "ptqtp", "trellis"}) {
     QuantizeOptions o = options(method);
     o.rotation_seed = 5;
-    if (o.quant.method == "bpdq") {
-      o.quant.refine = 1;
-      o.upstream = 0.7;
-    }
+    if (o.quant.method == "bpdq") o.quant.refine = 1;
+    if (reads_hessian(method)) o.upstream = 0.7;
     const std::string want = quantized(model, folder.path / "want.gguf", o);
     for (Isa isa : supported_isas())
       for (int threads : {1, 2, 3})
@@ -94,6 +92,31 @@ TEST(QuantizeModel, BitsPerWeightAreTheBytesOnDisk) {
   EXPECT_DOUBLE_EQ(linear_size(*written).bits_per_weight(),
                    8.0 * static_cast<double>(bytes) / static_cast<double>(weights));
   EXPECT_DOUBLE_EQ(linear_size(*written).bits_per_weight(), 2 + 16.0 * 3 / 64);
+}
+
+/// Some linears with bits of their own: in the file, and part of what a run goes on from.
+TEST(QuantizeModel, BitsOfSomeLinears) {
+  const Folder folder;
+  const Model model = tiny();
+  QuantizeOptions o = options("trellis");
+  const std::string uniform = quantized(model, folder.path / "a.gguf", o);
+  o.bits = {{Linear::kDown, 3}, {Linear::kK, 1}};
+  EXPECT_NE(quantized(model, folder.path / "b.gguf", o), uniform);
+  const auto written = load_model(folder.path / "b.gguf");
+  ASSERT_TRUE(written) << written.error().message;
+  for (const LayerWeights& layer : written->layers) {
+    EXPECT_EQ(layer.at(Linear::kDown).codec->name(), "trellis k=3");
+    EXPECT_EQ(layer.at(Linear::kK).codec->name(), "trellis k=1");
+    EXPECT_EQ(layer.at(Linear::kQ).codec->name(), "trellis k=2");
+  }
+  ThreadPool pool(1);
+  Silent progress;
+  o.bits = {{Linear::kDown, 4}};
+  const auto refused = quantize_model(model, folder.path / "c.gguf", o,
+                                      {&pool, &kernels_for(Isa::kScalar)}, progress);
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message.find("4 bits"), std::string::npos) << refused.error().message;
+  EXPECT_FALSE(fs::exists(folder.path / "c.gguf.partial"));
 }
 
 TEST(QuantizeModel, EverythingElseIsCopied) {

@@ -20,7 +20,11 @@ struct Problem {
   std::vector<float> target, weight, push;
   uint32_t survivor;
   TrellisSegment segment(uint32_t* window) const {
-    return {static_cast<int64_t>(target.size()), target.data(), weight.data(), push.data(), survivor,
+    return {static_cast<int64_t>(target.size()),
+            target.data(),
+            weight.data(),
+            push.data(),
+            survivor,
             window};
   }
 };
@@ -63,8 +67,8 @@ std::vector<uint32_t> windows_of(int bits, uint32_t survivor, const std::vector<
   return out;
 }
 
-// All sequences of a few columns: with so few, no two survivors merge, so the search misses the best
-// only when it gave it up too early.
+// All sequences of a few columns: with so few, no two survivors merge, so the search misses the
+// best only when it gave it up too early.
 TEST(TrellisSearch, FindsTheBestSequence) {
   for (int bits = 1; bits <= kMaxTrellisBits; ++bits) {
     const TrellisTable table(bits);
@@ -145,9 +149,9 @@ TEST(Trellis, OrderTakesEveryColumnOnce) {
   }
 }
 
-// Without a Hessian it is a trellis code for Gaussian numbers: mean squared errors of 0.071 (2 bits)
-// where a scalar code of as many bits has 0.117 and no code can have less than 0.0625. The scale,
-// made for targets that errors spread, costs a tenth of that here.
+// Without a Hessian it is a trellis code for Gaussian numbers: mean squared errors of 0.071 (2
+// bits) where a scalar code of as many bits has 0.117 and no code can have less than 0.0625. The
+// scale, made for targets that errors spread, costs a tenth of that here.
 TEST(Trellis, GaussianAnchor) {
   const auto s = test::make_synthetic(32, 512, 0, false, 4);
   ThreadPool pool(2);
@@ -184,7 +188,8 @@ TEST(Trellis, BeatsBitPlanes) {
   planes.coefficients = Coefficients::kByte;
   planes.refine = 2;
   trellis.method = "trellis";
-  const auto a = quantize_layer(s.input(), planes, pool), b = quantize_layer(s.input(), trellis, pool);
+  const auto a = quantize_layer(s.input(), planes, pool),
+             b = quantize_layer(s.input(), trellis, pool);
   ASSERT_TRUE(a && b);
   EXPECT_LT(b->report.bits_per_weight, a->report.bits_per_weight - 0.4);
   EXPECT_LT(*b->report.output_error, *a->report.output_error);

@@ -45,8 +45,8 @@ HWY_INLINE V8 nibble(const TrellisLines<K>& at, const TrellisLines<K>& before, i
 /// Of every byte the first where its highest bit is set, else the second.
 HWY_INLINE V8 sign_chooses(V8 sign, V8 yes, V8 no) {
   const hn::RebindToSigned<decltype(d8)> ds;
-  return hn::BitCast(d8, hn::IfNegativeThenElse(hn::BitCast(ds, sign), hn::BitCast(ds, yes),
-                                                hn::BitCast(ds, no)));
+  return hn::BitCast(
+      d8, hn::IfNegativeThenElse(hn::BitCast(ds, sign), hn::BitCast(ds, yes), hn::BitCast(ds, no)));
 }
 
 template <int K>
@@ -60,8 +60,7 @@ void trellis_of(const PackedMatrix& w, int64_t first, int64_t col, int64_t cols,
   V8 hash[kHashes];
   for (int i = 0; i < kHashes; ++i) hash[i] = hn::LoadDup128(d8, code.hash[i].data());
   const V8 table[2] = {hn::LoadDup128(d8, code.table.data()),
-                       hn::LoadDup128(d8, code.table.data() + 16)},
-           low = hn::Set(d8, 15);
+                       hn::LoadDup128(d8, code.table.data() + 16)};
   for (int part = 0; part < kTileRows / kRows; ++part) {
     const VF scale = coefficient(w.coef.data() + (first + part * kRows) * 2);
     for (int64_t g = 0; g < cols / kStep; ++g)
@@ -91,9 +90,9 @@ void trellis_of(const PackedMatrix& w, int64_t first, int64_t col, int64_t cols,
       for (int q = 0; q < kQuads; ++q) {
         V8 index = n[kQuads + q];
         for (int i = 0; i < kHashes; ++i)
-          index = hn::Xor(index,
-                          hn::TableLookupBytes(hash[i], n[kQuads + q - (i + 1) * kStride]));
-        const V8 entry = hn::And(index, low);
+          index = hn::Xor(index, hn::TableLookupBytes(hash[i], n[kQuads + q - (i + 1) * kStride]));
+        // x86 looks at the highest and the four lowest bits of an index only.
+        const V8 entry = HWY_ARCH_X86 ? index : hn::And(index, hn::Set(d8, 15));
         hn::StoreU(sign_chooses(hn::BitCast(d8, hn::ShiftLeft<3>(hn::BitCast(d16, index))),
                                 hn::TableLookupBytes(table[1], entry),
                                 hn::TableLookupBytes(table[0], entry)),
