@@ -184,9 +184,13 @@ void add_quantize(CLI::App& app) {
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
   command
-      ->add_option("--calibration", o->quantize.calibration.source,
-                   "Text file, or self: the model writes its own")
-      ->capture_default_str();
+      ->add_option("--calibration", o->quantize.calibration.sources,
+                   "Text files, and self: the model writes its own; several, with commas, share "
+                   "the tokens evenly")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->type_name("SOURCE[,SOURCE...]")
+      ->default_str("self");
   command->add_option("--calibration-tokens", o->calibration_tokens, "How much of it to read")
       ->check(CLI::Range(512, 1 << 24))
       ->capture_default_str();
@@ -200,7 +204,7 @@ void add_quantize(CLI::App& app) {
                "planeloom quantize -m smollm2-135m-instruct -o smol.bpdq2.gguf --method bpdq "
                "--bits 2 --group 64\n"
                "planeloom quantize -m model.gguf -o out.gguf --method trellis --bits 2 "
-               "--calibration text.txt");
+               "--calibration prose.txt,code.py,self");
   on_run(command, [o, bits]() -> Status {
     if (o->quantize.quant.method == "ptqtp" && !bits->empty())
       return fail("[quantize] --bits does not apply: ptqtp always has two trit-planes");

@@ -2,32 +2,83 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/file.h"
 #include "decode/sampler.h"
 
 namespace planeloom {
 namespace {
 
-/// Enough text for a window of tokens with room to spare, so that a large file is not tokenized
-/// whole.
+/// Enough text for a window of tokens with room to spare: no more of a large file is tokenized.
 constexpr int64_t kBytesPerToken = 16;
 
-Result<CalibrationText> from_file(const Tokenizer& tokenizer, const CalibrationOptions& o) {
-  PL_TRY(std::string text, read_input(o.source));
-  const auto most = static_cast<size_t>(o.windows * o.context * kBytesPerToken);
-  if (text.size() > most) text.resize(most);
-  std::vector<int32_t> ids = tokenizer.encode(text, {.add_special = false, .parse_special = false});
-  const int64_t windows = std::min(o.windows, static_cast<int64_t>(ids.size()) / o.context);
-  if (windows < 1)
-    return fail("[calibration] {}: {} tokens, less than one window of {}", o.source, ids.size(),
-                o.context);
-  ids.resize(static_cast<size_t>(windows * o.context));
+/// What one source gives: whole windows, and the words for the report.
+struct Part {
+  std::vector<int32_t> tokens;
+  std::string description;
+};
+
+/// How many windows source i gives.
+int64_t share(const CalibrationOptions& o, size_t i) {
+  const auto n = static_cast<int64_t>(o.sources.size());
+  return (o.windows - static_cast<int64_t>(i) + n - 1) / n;
+}
+
+/// The first place from `at` on where a line begins, or at least a character.
+size_t beginning(std::string_view text, size_t at) {
+  constexpr size_t kLongLine = 4096;
+  if (at == 0) return 0;
+  const size_t line = text.find('\n', at - 1);
+  if (line != text.npos && line < at + kLongLine) return line + 1;
+  while (at < text.size() && (static_cast<unsigned char>(text[at]) & 0xc0) == 0x80) ++at;
+  return at;
+}
+
+/// The text cut into `wanted` windows; of a text that is longer, windows spread evenly over it, so
+/// that a few of them see all its subjects.
+std::vector<int32_t> windows_of(const Tokenizer& tokenizer, std::string_view text, int64_t wanted,
+                                int64_t context, int64_t* tokens) {
+  const auto tokenize = [&](std::string_view part) {
+    std::vector<int32_t> ids =
+        tokenizer.encode(part, {.add_special = false, .parse_special = false});
+    *tokens += static_cast<int64_t>(ids.size());
+    return ids;
+  };
+  const auto piece = static_cast<size_t>(context * kBytesPerToken);
+  std::vector<int32_t> ids;
+  *tokens = 0;
+  if (text.size() <= static_cast<size_t>(wanted) * piece) {
+    ids = tokenize(text);
+    ids.resize(ids.size() / static_cast<size_t>(context) * static_cast<size_t>(context));
+  } else {
+    for (int64_t w = 0; w < wanted; ++w) {
+      const auto at = static_cast<size_t>(static_cast<double>(text.size() - piece) *
+                                          static_cast<double>(w) / static_cast<double>(wanted));
+      const std::vector<int32_t> part = tokenize(text.substr(beginning(text, at), piece));
+      if (static_cast<int64_t>(part.size()) >= context)
+        ids.insert(ids.end(), part.begin(), part.begin() + context);
+    }
+  }
+  ids.resize(std::min(ids.size(), static_cast<size_t>(wanted * context)));
+  return ids;
+}
+
+Result<Part> from_file(const Tokenizer& tokenizer, const CalibrationOptions& o, size_t i) {
+  const std::string& source = o.sources[i];
+  PL_TRY(const std::string text, read_input(source));
+  const int64_t wanted = share(o, i), least = o.sources.size() == 1 ? 1 : wanted;
+  int64_t tokens = 0;
+  std::vector<int32_t> ids = windows_of(tokenizer, text, wanted, o.context, &tokens);
+  const int64_t windows = static_cast<int64_t>(ids.size()) / o.context;
+  if (windows < least)
+    return fail("[calibration] {}: {} tokens, wanted {} ({} windows of {})", source, tokens,
+                least * o.context, least, o.context);
   if (tokenizer.adds_bos() && tokenizer.bos())
     for (int64_t w = 0; w < windows; ++w)
       ids[static_cast<size_t>(w * o.context)] = *tokenizer.bos();
-  const std::string name = std::filesystem::path(o.source).filename().string();
-  return CalibrationText{o.context, std::move(ids),
-                         fmt::format("{}: {} windows of {} tokens", name, windows, o.context)};
+  const std::string name = std::filesystem::path(source).filename().string();
+  return Part{std::move(ids), fmt::format("{}: {} windows of {} tokens", name, windows, o.context)};
 }
 
 /// Ordinary tokens: neither control nor unused nor single bytes of a fallback.
@@ -70,24 +121,25 @@ Status write_window(const Model& model, const Tokenizer& tokenizer, const Kernel
   return {};
 }
 
-Result<CalibrationText> from_model(const Model& model, const Tokenizer& tokenizer,
-                                   const Compute& compute, const CalibrationOptions& o,
-                                   const WindowStore* kept, Progress& progress) {
+Result<Part> from_model(const Model& model, const Tokenizer& tokenizer, const Compute& compute,
+                        const CalibrationOptions& o, size_t i, const WindowStore* kept,
+                        Progress& progress) {
   const std::vector<int32_t> starts = ordinary_tokens(tokenizer, model.vocab());
   if (starts.empty())
     return fail("[calibration] the vocabulary has no ordinary tokens to start from");
-  CalibrationText text{
-      o.context, std::vector<int32_t>(static_cast<size_t>(o.windows * o.context)),
-      fmt::format("written by the model itself: {} windows of {} tokens, temperature 1, seed {}",
-                  o.windows, o.context, o.seed)};
-  std::vector<Status> status(static_cast<size_t>(o.windows));
+  const int64_t windows = share(o, i);
+  Part part{std::vector<int32_t>(static_cast<size_t>(windows * o.context)),
+            fmt::format("written by the model itself: {} windows of {} tokens, temperature 1, seed "
+                        "{}",
+                        windows, o.context, o.seed)};
+  std::vector<Status> status(static_cast<size_t>(windows));
   std::atomic<int64_t> done{0};
   // One window per thread: sequences are independent, and small layers gain little from two threads
   // each.
-  compute.pool->parallel_for(o.windows, 1, [&](int64_t begin, int64_t end, int worker) {
+  compute.pool->parallel_for(windows, 1, [&](int64_t begin, int64_t end, int worker) {
     for (int64_t w = begin; w < end; ++w) {
       const auto window =
-          std::span(text.tokens)
+          std::span(part.tokens)
               .subspan(static_cast<size_t>(w * o.context), static_cast<size_t>(o.context));
       Status& result = status[static_cast<size_t>(w)];
       if (!kept || !kept->load_window(w, window)) {
@@ -99,10 +151,43 @@ Result<CalibrationText> from_model(const Model& model, const Tokenizer& tokenize
       const int64_t finished = done.fetch_add(1) + 1;
       if (worker == 0)
         progress.update("self-calibration", static_cast<uint64_t>(finished),
-                        static_cast<uint64_t>(o.windows));
+                        static_cast<uint64_t>(windows));
     }
   });
   for (auto& s : status) PL_CHECK(std::move(s));
+  return part;
+}
+
+Status check_options(const CalibrationOptions& o) {
+  if (o.windows < 1 || o.windows > 100000 || o.context < 8 || o.context > 1 << 20)
+    return fail("[calibration] {} windows of {} tokens, wanted 1..100000 of 8..2^20", o.windows,
+                o.context);
+  if (o.sources.empty()) return fail("[calibration] no source");
+  for (size_t i = 0; i < o.sources.size(); ++i) {
+    const std::string& source = o.sources[i];
+    if (source.empty()) return fail("[calibration] source {} has no name", i + 1);
+    if (std::find(o.sources.begin(), o.sources.begin() + static_cast<ptrdiff_t>(i), source) !=
+        o.sources.begin() + static_cast<ptrdiff_t>(i))
+      return fail("[calibration] {} is named twice", source);
+  }
+  if (o.windows < static_cast<int64_t>(o.sources.size()))
+    return fail("[calibration] {} windows for {} sources, wanted at least one each", o.windows,
+                o.sources.size());
+  return {};
+}
+
+/// A window of each part in turn.
+CalibrationText in_turn(const std::vector<Part>& parts, int64_t context) {
+  CalibrationText text{context, {}, {}};
+  for (size_t begin = 0; begin < parts[0].tokens.size(); begin += static_cast<size_t>(context))
+    for (const Part& part : parts)
+      if (begin < part.tokens.size()) {
+        const auto window = std::span(part.tokens).subspan(begin, static_cast<size_t>(context));
+        text.tokens.insert(text.tokens.end(), window.begin(), window.end());
+      }
+  for (const Part& part : parts)
+    text.description += (text.description.empty() ? "" : "; ") + part.description;
+  if (parts.size() > 1) text.description += "; one window of each in turn";
   return text;
 }
 
@@ -111,11 +196,22 @@ Result<CalibrationText> from_model(const Model& model, const Tokenizer& tokenize
 Result<CalibrationText> calibration_text(const Model& model, const Tokenizer& tokenizer,
                                          const Compute& compute, const CalibrationOptions& o,
                                          const WindowStore* kept, Progress& progress) {
-  if (o.windows < 1 || o.windows > 100000 || o.context < 8 || o.context > 1 << 20)
-    return fail("[calibration] {} windows of {} tokens, wanted 1..100000 of 8..2^20", o.windows,
-                o.context);
-  return o.source == "self" ? from_model(model, tokenizer, compute, o, kept, progress)
-                            : from_file(tokenizer, o);
+  PL_CHECK(check_options(o));
+  std::vector<Part> parts;
+  for (size_t i = 0; i < o.sources.size(); ++i) {
+    PL_TRY(Part part, o.sources[i] == kSelfSource
+                          ? from_model(model, tokenizer, compute, o, i, kept, progress)
+                          : from_file(tokenizer, o, i));
+    parts.push_back(std::move(part));
+  }
+  return in_turn(parts, o.context);
+}
+
+Status check_calibration(const Tokenizer& tokenizer, const CalibrationOptions& o) {
+  PL_CHECK(check_options(o));
+  for (size_t i = 0; i < o.sources.size(); ++i)
+    if (o.sources[i] != kSelfSource) PL_CHECK(from_file(tokenizer, o, i));
+  return {};
 }
 
 }  // namespace planeloom

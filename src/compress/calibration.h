@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/progress.h"
@@ -10,8 +11,11 @@
 
 namespace planeloom {
 
+/// The source that stands for text which the model writes itself; any other is a text file.
+inline constexpr std::string_view kSelfSource = "self";
+
 struct CalibrationOptions {
-  std::string source = "self";  // "self": the model writes its own text; else a text file
+  std::vector<std::string> sources{std::string(kSelfSource)};  // share the windows evenly
   int64_t windows = 32;
   int64_t context = 512;
   uint64_t seed = 1;
@@ -30,8 +34,9 @@ struct CalibrationText {
   }
 };
 
-/// Keeps self-written windows, so that an interrupted run need not write them again. Called from
-/// several threads, each with its own window.
+/// Keeps self-written windows, so that an interrupted run need not write them again. Window w is
+/// the model's w-th own one, however many of other sources stand between. Called from several
+/// threads, each with its own window.
 class WindowStore {
  public:
   virtual ~WindowStore() = default;
@@ -45,8 +50,15 @@ class WindowStore {
 /// temperature 1 (as in LLM-QAT, arXiv 2305.17888, section 3.1); after an end of generation a new
 /// start is drawn. Each window has its own seed. `kept`, when there is one, keeps what the model
 /// wrote.
+///
+/// Of several sources each gives a window in turn, so that every beginning of the text is mixed and
+/// the first sources give the windows that are left over. One file alone may be too short for all
+/// windows, then there are fewer; beside others it must fill its share.
 Result<CalibrationText> calibration_text(const Model& model, const Tokenizer& tokenizer,
                                          const Compute& compute, const CalibrationOptions& options,
                                          const WindowStore* kept, Progress& progress);
+
+/// The errors of calibration_text that can be told without the model's writing anything.
+Status check_calibration(const Tokenizer& tokenizer, const CalibrationOptions& options);
 
 }  // namespace planeloom

@@ -72,22 +72,24 @@ Result<std::string> fingerprint(const Model& model, const QuantizeOptions& o) {
     text += fmt::format("bits of linear {}: {}\n", static_cast<int>(linear), bits);
   if (!reads_hessian(o.quant.method)) return text;
   const CalibrationOptions& c = o.calibration;
-  std::string source = c.source;
-  if (source != "self") {
+  text += "calibration";
+  for (const std::string& source : c.sources) {
+    if (source == kSelfSource) {
+      text += " self";
+      continue;
+    }
     PL_TRY(const std::string bytes, read_input(source));
     Sha256 file;
     file.update(std::as_bytes(std::span(bytes)));
-    source = file.hex();
+    text += " " + file.hex();
   }
-  return text +
-         fmt::format("calibration {} {} x {} seed {}\n", source, c.windows, c.context, c.seed);
+  return text + fmt::format(" {} x {} seed {}\n", c.windows, c.context, c.seed);
 }
 
-Result<CalibrationText> read_calibration(const Model& model, const CalibrationOptions& options,
-                                         const Compute& compute, const WindowStore* kept,
-                                         Progress& progress) {
+/// What can be told of the calibration text before any work: a file that is not there or too short.
+Status check_text(const Model& model, const CalibrationOptions& options) {
   PL_TRY(const auto tokenizer, Tokenizer::from_metadata(model.file->metadata()));
-  return calibration_text(model, *tokenizer, compute, options, kept, progress);
+  return check_calibration(*tokenizer, options);
 }
 
 /// The group for a linear of `cols` columns.
@@ -122,14 +124,12 @@ class Run {
     options_.quant.isa = compute.kernels->isa;
   }
 
-  /// Embeds the calibration text, which the model writes now when none is given.
-  Status prepare(CalibrationText text) {
+  /// Reads the calibration text, or lets the model write it, and embeds it.
+  Status prepare() {
     if (!reads_hessian(options_.quant.method)) return {};
-    text_ = std::move(text);
-    if (text_.tokens.empty()) {
-      PL_TRY(text_,
-             read_calibration(model_, options_.calibration, compute_, &workspace_, progress_));
-    }
+    PL_TRY(const auto tokenizer, Tokenizer::from_metadata(model_.file->metadata()));
+    PL_TRY(text_, calibration_text(model_, *tokenizer, compute_, options_.calibration, &workspace_,
+                                   progress_));
     SessionOptions session;
     session.context = text_.context;
     session.activations = ActivationMode::kFloat;
@@ -170,13 +170,13 @@ class Run {
     return {};
   }
 
-  Status layers(CalibrationText text) {
+  Status layers() {
     for (const Linear linear : kBlockLinears) {
       if (!options_.rotation_seed) break;
       const int64_t cols = linear_shape(model_.config, linear).cols;
       PL_TRY(rotations_[cols], Rotation::make(cols, *options_.rotation_seed));
     }
-    PL_CHECK(prepare(std::move(text)));
+    PL_CHECK(prepare());
     for (int64_t l = 0; l < model_.config.layers; ++l) PL_CHECK(layer(l));
     return {};
   }
@@ -431,13 +431,11 @@ Result<QuantizeSummary> quantize_model(const Model& model, const std::filesystem
     return fail("[quantize] upstream with {}, which reads no calibration text",
                 options.quant.method);
   PL_TRY(const std::string print, fingerprint(model, options));
-  CalibrationText text;  // a file that is too short is told before a folder is made
-  if (reads_hessian(options.quant.method) && options.calibration.source != "self") {
-    PL_TRY(text, read_calibration(model, options.calibration, compute, nullptr, progress));
-  }
+  // Told before a folder is made.
+  if (reads_hessian(options.quant.method)) PL_CHECK(check_text(model, options.calibration));
   PL_TRY(Workspace workspace, Workspace::open(out.string() + ".partial", print));
   Run run(model, options, compute, progress, std::move(workspace));
-  if (Status done = run.layers(std::move(text)); !done) {
+  if (Status done = run.layers(); !done) {
     run.leave();
     return tl::unexpected<Error>(std::move(done).error());
   }
