@@ -53,8 +53,8 @@ std::vector<int32_t> windows_of(const Tokenizer& tokenizer, std::string_view tex
     ids.resize(ids.size() / static_cast<size_t>(context) * static_cast<size_t>(context));
   } else {
     for (int64_t w = 0; w < wanted; ++w) {
-      const auto at = static_cast<size_t>(static_cast<double>(text.size() - piece) *
-                                          static_cast<double>(w) / static_cast<double>(wanted));
+      const double middle = (static_cast<double>(w) + 0.5) / static_cast<double>(wanted);
+      const auto at = static_cast<size_t>(static_cast<double>(text.size()) * middle) - piece / 2;
       const std::vector<int32_t> part = tokenize(text.substr(beginning(text, at), piece));
       if (static_cast<int64_t>(part.size()) >= context)
         ids.insert(ids.end(), part.begin(), part.begin() + context);

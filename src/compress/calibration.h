@@ -45,11 +45,11 @@ class WindowStore {
   virtual Status save_window(int64_t w, std::span<const int32_t> tokens) const = 0;
 };
 
-/// From a file: its first tokens, cut into windows. From the model itself ("self"): every window
-/// starts at a token drawn uniformly from the ordinary vocabulary and continues by sampling at
-/// temperature 1 (as in LLM-QAT, arXiv 2305.17888, section 3.1); after an end of generation a new
-/// start is drawn. Each window has its own seed. `kept`, when there is one, keeps what the model
-/// wrote.
+/// From a file: windows spread evenly over it (all of a short one). From the model itself ("self"):
+/// every window starts at a token drawn uniformly from the ordinary vocabulary and continues by
+/// sampling at temperature 1 (as in LLM-QAT, arXiv 2305.17888, section 3.1); after an end of
+/// generation a new start is drawn. Each window has its own seed. `kept`, when there is one, keeps
+/// what the model wrote.
 ///
 /// Of several sources each gives a window in turn, so that every beginning of the text is mixed and
 /// the first sources give the windows that are left over. One file alone may be too short for all

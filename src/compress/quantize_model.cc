@@ -61,7 +61,7 @@ Result<std::string> fingerprint(const Model& model, const QuantizeOptions& o) {
     hash.update(t.data);
   }
   std::string text = fmt::format(
-      "planeloom quantize 5\nmodel {}\n{} bits {} group {} coefficients {} rounds {} damping {} "
+      "planeloom quantize 6\nmodel {}\n{} bits {} group {} coefficients {} rounds {} damping {} "
       "ridge {} cap {} rows {} refine {} rotation {} upstream {} {}\n",
       hash.hex(), o.quant.method, o.quant.bits, o.quant.group,
       static_cast<int>(o.quant.coefficients), o.quant.rounds, o.quant.damping, o.quant.ridge,

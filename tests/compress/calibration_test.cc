@@ -105,6 +105,21 @@ struct Kept : WindowStore {
   }
 };
 
+/// Few windows of a long text see all of it, each from the beginning of a line.
+TEST_F(Calibration, WindowsAreSpreadOverALongText) {
+  std::string long_text;
+  for (const char letter : {'a', 'b', 'c'})
+    for (int line = 0; line < 200; ++line) long_text += std::string(20, letter) + "\n";
+  const auto spread = windows_of(file("long.txt", long_text), 3);
+  const auto lines =
+      windows_of(file("lines.txt", std::string(20, 'a') + "\n" + std::string(20, 'b') + "\n"), 1);
+  ASSERT_EQ(spread.size(), 3u);
+  ASSERT_EQ(lines.size(), 1u);
+  EXPECT_EQ(spread[0], lines[0]);
+  EXPECT_NE(spread[0], spread[1]);
+  EXPECT_NE(spread[1], spread[2]);
+}
+
 TEST_F(Calibration, SelfWrittenTextIsDeterministicAndWholeForAnyThreads) {
   const auto a = text(nullptr, 1), b = text(nullptr, 3, supported_isas().back());
   ASSERT_TRUE(a && b);
