@@ -16,7 +16,7 @@ struct Options {
   int group = 0;  // 0: the method's published one
   int64_t calibration_tokens = 16384;
   bool json = false, force = false;
-  std::optional<bool> rotate;  // empty: what the method is made for
+  bool rotate = false, no_rotate = false;  // neither: what the method is made for
 };
 
 /// "down=3".
@@ -74,6 +74,7 @@ Report make_report(const Options& o, const QuantizeSummary& s, AppContext& conte
   r.tables.push_back(std::move(tensors));
   r.plots.push_back(std::move(plot));
   r.results = {{"method", o.quantize.quant.method},
+               {"rotated", o.quantize.rotation_seed.has_value()},
                {"bits_per_weight_linear", s.bits_per_weight_linear},
                {"bits_per_weight_file", s.bits_per_weight_file},
                {"file_bytes", s.file_bytes},
@@ -166,9 +167,12 @@ void add_quantize(CLI::App& app) {
           CLI::ignore_case))
       ->type_name("FORM")
       ->default_str("half");
-  command->add_flag("--rotate,!--no-rotate", o->rotate,
-                    "Turn the inputs of every linear by a random Hadamard rotation, which evens "
-                    "outliers out; undone when the model runs (trellis does unless told not to)");
+  auto* rotate =
+      command->add_flag("--rotate", o->rotate,
+                        "Turn the inputs of every linear by a random Hadamard rotation, which "
+                        "evens outliers out; undone when the model runs");
+  command->add_flag("--no-rotate", o->no_rotate, "trellis: do not, though it is made for it")
+      ->excludes(rotate);
   command
       ->add_option(
           "--refine", o->quantize.quant.refine,
@@ -208,7 +212,7 @@ void add_quantize(CLI::App& app) {
   on_run(command, [o, bits]() -> Status {
     if (o->quantize.quant.method == "ptqtp" && !bits->empty())
       return fail("[quantize] --bits does not apply: ptqtp always has two trit-planes");
-    if (o->rotate.value_or(o->quantize.quant.method == "trellis"))
+    if (o->rotate || (o->quantize.quant.method == "trellis" && !o->no_rotate))
       o->quantize.rotation_seed = static_cast<uint32_t>(o->quantize.calibration.seed);
     return run(*o);
   });

@@ -61,7 +61,7 @@ Result<std::string> fingerprint(const Model& model, const QuantizeOptions& o) {
     hash.update(t.data);
   }
   std::string text = fmt::format(
-      "planeloom quantize 6\nmodel {}\n{} bits {} group {} coefficients {} rounds {} damping {} "
+      "planeloom quantize 7\nmodel {}\n{} bits {} group {} coefficients {} rounds {} damping {} "
       "ridge {} cap {} rows {} refine {} rotation {} upstream {} {}\n",
       hash.hex(), o.quant.method, o.quant.bits, o.quant.group,
       static_cast<int>(o.quant.coefficients), o.quant.rounds, o.quant.damping, o.quant.ridge,
@@ -132,7 +132,7 @@ class Run {
                                    progress_));
     SessionOptions session;
     session.context = text_.context;
-    session.activations = ActivationMode::kFloat;
+    session.activations = ActivationMode::kInt8;  // what the quantized model will be served with
     session.cache = DType::kF32;
     PL_TRY(session_, Session::create(model_, compute_, session));
     hidden_.resize(static_cast<size_t>(text_.windows() * text_.context * model_.config.width));
@@ -140,6 +140,7 @@ class Run {
       PL_CHECK(session_->embed(text_.window(w), hidden(hidden_, w)));
     if (options_.upstream > 0) {
       original_ = model_;
+      session.activations = ActivationMode::kFloat;
       PL_TRY(original_session_, Session::create(*original_, compute_, session));
       original_hidden_ = hidden_;
     }
