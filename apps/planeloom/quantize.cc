@@ -210,8 +210,13 @@ void add_quantize(CLI::App& app) {
                "planeloom quantize -m model.gguf -o out.gguf --method trellis --bits 2 "
                "--calibration prose.txt,code.py,self");
   on_run(command, [o, bits]() -> Status {
-    if (o->quantize.quant.method == "ptqtp" && !bits->empty())
-      return fail("[quantize] --bits does not apply: ptqtp always has two trit-planes");
+    if (o->quantize.quant.method == "ptqtp" && (!bits->empty() || !o->quantize.bits.empty()))
+      return fail(
+          "[quantize] --bits and --bits-for do not apply: ptqtp always has two trit-planes");
+    if (o->quantize.quant.method == "trellis" &&
+        (o->group > 0 || o->quantize.quant.coefficients != Coefficients::kHalf))
+      return fail(
+          "[quantize] --group and --coefficients do not apply: a trellis has one scale a row");
     if (o->rotate || (o->quantize.quant.method == "trellis" && !o->no_rotate))
       o->quantize.rotation_seed = static_cast<uint32_t>(o->quantize.calibration.seed);
     return run(*o);

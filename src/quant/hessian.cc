@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "codecs/planes.h"
+#include "quant/triangular.h"
 
 namespace planeloom {
 namespace {
@@ -70,30 +71,17 @@ bool factor_reversed(std::span<const double> h, const PreparedHessian& p, double
   return true;
 }
 
-/// Inverse of an upper triangular block, column by column in double.
-void invert_block(const Matrix& c, int64_t first, int group, float* out) {
-  const int64_t n = c.rows();
-  const auto r = [&](int64_t i, int64_t j) { return c(n - 1 - first - i, n - 1 - first - j); };
-  std::vector<double> u(static_cast<size_t>(group) * group, 0.0);
-  for (int j = 0; j < group; ++j) {
-    u[j * group + j] = 1.0 / r(j, j);
-    for (int i = j - 1; i >= 0; --i) {
-      double sum = 0;
-      for (int k = i + 1; k <= j; ++k) sum += r(i, k) * u[k * group + j];
-      u[i * group + j] = -sum / r(i, i);
-    }
-  }
-  std::transform(u.begin(), u.end(), out, [](double v) { return static_cast<float>(v); });
-}
-
 void store(const Matrix& c, PreparedHessian& p) {
   const int64_t n = p.cols, group = p.group;
   p.factor.assign(static_cast<size_t>(n * n), 0.0f);
   for (int64_t i = 0; i < n; ++i)
     for (int64_t j = i; j < n; ++j)
       p.factor[static_cast<size_t>(i * n + j)] = static_cast<float>(c(n - 1 - i, n - 1 - j));
-  p.inverse.resize(static_cast<size_t>(n * group));
-  for (int64_t g = 0; g < n; g += group) invert_block(c, g, p.group, p.inverse.data() + g * group);
+  p.inverse.assign(static_cast<size_t>(n * group), 0.0f);
+  for (int64_t g = 0; g < n; g += group)
+    invert_upper(
+        group, [&](int64_t i, int64_t j) { return c(n - 1 - g - i, n - 1 - g - j); },
+        p.inverse.data() + g * group, group);
 }
 
 void keep_matrix(std::span<const double> h, PreparedHessian& p) {
