@@ -53,7 +53,8 @@ Report make_report(const Options& o, const QuantizeSummary& s, AppContext& conte
                 {}};
   Plot plot{"Error by layer",
             "layer",
-            o.quantize.quant.method == "bpdq" ? "relative output error" : "relative weight error",
+            !s.tensors.empty() && s.tensors[0].error.output_error ? "relative output error"
+                                                                  : "relative weight error",
             false,
             true,
             {}};
@@ -132,8 +133,9 @@ void add_quantize(CLI::App& app) {
           "-o,--out", o->out,
           "File to write; OUT.partial holds an unfinished run, OUT.report.* says what was lost")
       ->required();
-  command->add_option("--method", o->quantize.quant.method, "rtn, bpdq, ptqtp or trellis")
-      ->check(CLI::IsMember({"rtn", "bpdq", "ptqtp", "trellis"}))
+  command
+      ->add_option("--method", o->quantize.quant.method, "rtn, hqq, gptq, bpdq, ptqtp or trellis")
+      ->check(CLI::IsMember({"rtn", "hqq", "gptq", "bpdq", "ptqtp", "trellis"}))
       ->capture_default_str();
   auto* bits = command
                    ->add_option("--bits", o->quantize.quant.bits,
@@ -167,6 +169,9 @@ void add_quantize(CLI::App& app) {
           CLI::ignore_case))
       ->type_name("FORM")
       ->default_str("half");
+  command->add_flag("--clip", o->quantize.quant.clip,
+                    "rtn: search for the best narrower range of each row and group, errors "
+                    "weighted by what the calibration text feeds the column");
   auto* rotate =
       command->add_flag("--rotate", o->rotate,
                         "Turn the inputs of every linear by a random Hadamard rotation, which "
@@ -183,14 +188,15 @@ void add_quantize(CLI::App& app) {
   command
       ->add_option(
           "--upstream", o->quantize.upstream,
-          "bpdq, trellis: how much a linear makes up for what the layers before it have lost, 0 to "
-          "1. Lowers the loss on text like the calibration text, may raise it on other text")
+          "gptq, bpdq, trellis: how much a linear makes up for what the layers before it have "
+          "lost, "
+          "0 to 1. Lowers the loss on text like the calibration text, may raise it on other text")
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
   command
       ->add_option("--calibration", o->quantize.calibration.sources,
                    "Text files, and self: the model writes its own; several, with commas, share "
-                   "the tokens evenly")
+                   "the tokens evenly. none: nothing is known of the inputs")
       ->delimiter(',')
       ->allow_extra_args(false)
       ->type_name("SOURCE[,SOURCE...]")
@@ -208,7 +214,8 @@ void add_quantize(CLI::App& app) {
                "planeloom quantize -m smollm2-135m-instruct -o smol.bpdq2.gguf --method bpdq "
                "--bits 2 --group 64\n"
                "planeloom quantize -m model.gguf -o out.gguf --method trellis --bits 2 "
-               "--calibration prose.txt,code.py,self");
+               "--calibration prose.txt,code.py,self\n"
+               "planeloom quantize -m model.gguf -o out.gguf --method gptq --bits 3 --group 128");
   on_run(command, [o, bits]() -> Status {
     if (o->quantize.quant.method == "ptqtp" && (!bits->empty() || !o->quantize.bits.empty()))
       return fail(

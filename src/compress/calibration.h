@@ -13,6 +13,8 @@ namespace planeloom {
 
 /// The source that stands for text which the model writes itself; any other is a text file.
 inline constexpr std::string_view kSelfSource = "self";
+/// The one that stands alone for no text at all: every input then counts alike.
+inline constexpr std::string_view kNoSource = "none";
 
 struct CalibrationOptions {
   std::vector<std::string> sources{std::string(kSelfSource)};  // share the windows evenly

@@ -27,6 +27,12 @@ const Stage kStages[] = {{{Linear::kQ, Linear::kK, Linear::kV}},
                          {{Linear::kGate, Linear::kUp}},
                          {{Linear::kDown}}};
 
+/// Whether the calibration text is read.
+bool reads_text(const QuantizeOptions& o) {
+  const auto& sources = o.calibration.sources;
+  return !(sources.size() == 1 && sources[0] == kNoSource) && reads_hessian(o.quant);
+}
+
 std::string report_to_json(const ErrorReport& r) {
   nlohmann::json j{{"weight_error", r.weight_error}, {"rounds", r.rounds},
                    {"mean_rounds", r.mean_rounds},   {"unfinished", r.unfinished},
@@ -61,16 +67,16 @@ Result<std::string> fingerprint(const Model& model, const QuantizeOptions& o) {
     hash.update(t.data);
   }
   std::string text = fmt::format(
-      "planeloom quantize 7\nmodel {}\n{} bits {} group {} coefficients {} rounds {} damping {} "
-      "ridge {} cap {} rows {} refine {} rotation {} upstream {} {}\n",
+      "planeloom quantize 8\nmodel {}\n{} bits {} group {} coefficients {} rounds {} damping {} "
+      "ridge {} cap {} rows {} refine {} clip {} rotation {} upstream {} {}\n",
       hash.hex(), o.quant.method, o.quant.bits, o.quant.group,
       static_cast<int>(o.quant.coefficients), o.quant.rounds, o.quant.damping, o.quant.ridge,
-      o.quant.cap_ridge, o.quant.per_row_best, o.quant.refine,
+      o.quant.cap_ridge, o.quant.per_row_best, o.quant.refine, o.quant.clip,
       o.rotation_seed ? fmt::format("{}", *o.rotation_seed) : "none", o.upstream,
       o.upstream_damping);
   for (const auto& [linear, bits] : o.bits)
     text += fmt::format("bits of linear {}: {}\n", static_cast<int>(linear), bits);
-  if (!reads_hessian(o.quant.method)) return text;
+  if (!reads_text(o)) return text;
   const CalibrationOptions& c = o.calibration;
   text += "calibration";
   for (const std::string& source : c.sources) {
@@ -126,7 +132,7 @@ class Run {
 
   /// Reads the calibration text, or lets the model write it, and embeds it.
   Status prepare() {
-    if (!reads_hessian(options_.quant.method)) return {};
+    if (!reads_text(options_)) return {};
     PL_TRY(const auto tokenizer, Tokenizer::from_metadata(model_.file->metadata()));
     PL_TRY(text_, calibration_text(model_, *tokenizer, compute_, options_.calibration, &workspace_,
                                    progress_));
@@ -340,7 +346,7 @@ class Run {
     QuantOptions quant = options_.quant;
     PL_TRY(quant.group, group_for(options_, linear_name(layer, stage.linears[0]), cols));
     std::optional<PreparedHessian> hessian;
-    if (reads_hessian(quant.method)) {
+    if (reads_text(options_)) {
       PL_TRY(hessian, stage_hessian(layer, stage.linears[0], quant));
     }
     for (const Linear linear : stage.linears) {
@@ -428,12 +434,12 @@ Result<QuantizeSummary> quantize_model(const Model& model, const std::filesystem
   if (!(options.upstream >= 0 && options.upstream <= 1) || !(options.upstream_damping > 0))
     return fail("[quantize] upstream {}, damping {}; 0 to 1 and above 0 wanted", options.upstream,
                 options.upstream_damping);
-  if (options.upstream > 0 && !reads_hessian(options.quant.method))
+  if (options.upstream > 0 && !reads_text(options))
     return fail("[quantize] upstream with {}, which reads no calibration text",
                 options.quant.method);
   PL_TRY(const std::string print, fingerprint(model, options));
   // Told before a folder is made.
-  if (reads_hessian(options.quant.method)) PL_CHECK(check_text(model, options.calibration));
+  if (reads_text(options)) PL_CHECK(check_text(model, options.calibration));
   PL_TRY(Workspace workspace, Workspace::open(out.string() + ".partial", print));
   Run run(model, options, compute, progress, std::move(workspace));
   if (Status done = run.layers(); !done) {

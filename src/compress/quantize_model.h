@@ -11,9 +11,10 @@
 namespace planeloom {
 
 struct QuantizeOptions {
-  QuantOptions quant;              // method, bits, group and the method's own settings
-  std::map<Linear, int> bits;      // of these linears, instead of quant.bits
-  CalibrationOptions calibration;  // used by methods that read the Hessian
+  QuantOptions quant;          // method, bits, group and the method's own settings
+  std::map<Linear, int> bits;  // of these linears, instead of quant.bits
+  /// Read by methods that use the Hessian (reads_hessian); with kNoSource they do without.
+  CalibrationOptions calibration;
   /// Rotates the inputs of every linear (codecs/rotation.h) by this seed.
   std::optional<uint32_t> rotation_seed;
   /// How much of what the layers before have lost a linear makes up for, 0 to 1 (upstream.h), and

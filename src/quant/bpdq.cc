@@ -2,19 +2,18 @@
 // group a Babai sweep on each row's own 2^k levels alternates with a ridge refit of the k + 1
 // coefficients.
 //
-// With the damped Hessian H = R R^T, R upper (hessian.h), D = W - W' and Y = (D_before R_before,G)
-// + W_G R_GG:
-//   target of the group   T = W_G + (D_before R_before,G) R_GG^-1      (what GPTQ's tail updates
-//   leave in W_G) error of the group    E = (T - Q) R_GG = Y - Q R_GG                (the published
-//   delta correction, solved) sum over groups       ||E||^2 = tr(D H D^T) (so a group's score is
-//   its share of the loss)
+// With H, R, D as in feedback.h and Y = (D_before R_before,G) + W_G R_GG:
+//   target of the group   T = W_G + (D_before R_before,G) R_GG^-1
+//   error of the group    E = (T - Q) R_GG = Y - Q R_GG   (the published delta correction, solved)
+//   sum over groups       ||E||^2 = tr(D H D^T)           (a group's score is its share of the
+//   loss)
 #include <cmath>
 #include <limits>
 
 #include "codecs/planes.h"
 #include "quant/coefficients.h"
 #include "quant/descent.h"
-#include "quant/plane_rows.h"
+#include "quant/feedback.h"
 
 namespace planeloom {
 namespace {
@@ -60,13 +59,9 @@ class Bpdq {
         ridge_(c.options.ridge / c.hessian->scale),
         scratch_(static_cast<size_t>(c.pool.size())),
         blocks_(static_cast<size_t>(c.blocks())),
-        weights_(static_cast<size_t>(c.blocks() * c.input.cols)),
-        code_(weights_.size()),
-        coef_lanes_(static_cast<size_t>(c.blocks() * c.groups() * (planes_ + 1))),
         per_row_(c.options.per_row_best || c.options.refine > 0),
-        codes_(static_cast<size_t>(c.input.rows * c.input.cols)),
         form_(CoefficientForm::bitplanes(c.options.coefficients, planes_)),
-        coef_(static_cast<size_t>(c.input.rows * c.groups() * form_.bytes())) {
+        feedback_(c, form_) {
     for (Scratch& s : scratch_) {  // any worker may take part in any region
       s.work.resize(static_cast<size_t>(group_));
       s.plane.resize(static_cast<size_t>(group_));
@@ -75,24 +70,14 @@ class Bpdq {
   }
 
   Result<QuantResult> run() {
-    for_blocks([&](int64_t b, Scratch&) {
-      for (int64_t n = 0; n < c_.input.cols; ++n)
-        column(b, n) = load_column(c_.input, b, c_.hessian->order[static_cast<size_t>(n)]);
-    });
+    for_blocks([&](int64_t b, Scratch&) { feedback_.load(b); });
     for (int64_t first = 0; first < c_.input.cols; first += group_) quantize_group(first);
     if (c_.options.refine > 0) {
       Descent descent(c_, planes_, form_);
-      for_workers([&](int64_t b, int worker) {
-        descent.refine({&column(b, 0), &code(b, 0), coefficients(b, 0)}, worker);
-      });
+      for_workers([&](int64_t b, int worker) { descent.refine(feedback_.rows(b), worker); });
     }
-    for_blocks([&](int64_t b, Scratch&) { store(b); });
-    QuantResult result;
-    PL_TRY(result.matrix, encode_bitplane(planes_, static_cast<int>(group_), form_.stored(),
-                                          c_.input.rows, c_.input.cols, codes_, coef_));
-    result.report.rounds = rounds_;
-    result.report.mean_rounds = rounds_;
-    return result;
+    for_blocks([&](int64_t b, Scratch&) { feedback_.store(b); });
+    return feedback_.encode(rounds_);
   }
 
  private:
@@ -108,23 +93,6 @@ class Bpdq {
       for (int64_t b = begin; b < end; ++b) body(b, worker);
     });
   }
-
-  /// Position n (in group-aware order) of block b: the weights, and behind the current group their
-  /// errors D.
-  Lanes& column(int64_t b, int64_t n) {
-    return weights_[static_cast<size_t>(b * c_.input.cols + n)];
-  }
-
-  /// The codes and the coefficients (planes, then the bias) that were taken, in the same order.
-  Lanes& code(int64_t b, int64_t n) { return code_[static_cast<size_t>(b * c_.input.cols + n)]; }
-  Lanes* coefficients(int64_t b, int64_t first) {
-    return coef_lanes_.data() + (b * c_.groups() + first / group_) * (planes_ + 1);
-  }
-
-  const float* factor(int64_t row, int64_t col) const {
-    return c_.hessian->factor.data() + row * c_.input.cols + col;
-  }
-  const float* inverse(int64_t first) const { return c_.hessian->inverse.data() + first * group_; }
 
   void quantize_group(int64_t first) {
     for_blocks([&](int64_t b, Scratch&) { set_target(b, first); });
@@ -152,21 +120,18 @@ class Bpdq {
     }
     for_blocks([&](int64_t b, Scratch&) {
       if (keep && !per_row_) blocks_[b].best = blocks_[b].now;
-      take(b, first);
+      feedback_.take(b, first, blocks_[b].best.code.data(), blocks_[b].best.coef);
     });
   }
 
   /// T and Y of the group from the errors made before it.
   void set_target(int64_t b, int64_t first) {
     GroupBlock& block = blocks_[b];
-    block.white.assign(static_cast<size_t>(group_), Lanes{});
-    c_.kernels.multiply_add(&column(b, 0), first, factor(0, first), c_.input.cols, group_, false,
-                            block.white.data());
-    block.target.assign(&column(b, first), &column(b, first) + group_);
-    c_.kernels.multiply_add(block.white.data(), group_, inverse(first), group_, group_, true,
-                            block.target.data());
-    c_.kernels.multiply_add(&column(b, first), group_, factor(first, first), c_.input.cols, group_,
-                            true, block.white.data());
+    block.white.resize(static_cast<size_t>(group_));
+    block.target.resize(static_cast<size_t>(group_));
+    feedback_.carry(b, first, block.white.data(), block.target.data());
+    c_.kernels.multiply_add(feedback_.weights(b, first), group_, feedback_.factor(first),
+                            c_.input.cols, group_, true, block.white.data());
     for (double& score : block.best_score) score = std::numeric_limits<double>::infinity();
     block.best.code.assign(static_cast<size_t>(group_), Lanes{});
   }
@@ -223,7 +188,7 @@ class Bpdq {
     Lanes level[1 << kMaxPlanes];
     levels_of(planes_, block.now.coef, level);
     s.work = block.target;
-    c_.kernels.sweep(group_, 1 << planes_, inverse(first), level, s.work.data(),
+    c_.kernels.sweep(group_, 1 << planes_, feedback_.inverse(first), level, s.work.data(),
                      block.now.code.data());
     block.settled = !refit(block, first, s);
     DoubleLanes score;
@@ -252,8 +217,8 @@ class Bpdq {
         c_.kernels.extract_plane(group_, p, block.now.code.data(), s.plane.data());
       else
         std::fill(s.plane.begin(), s.plane.end(), kOnes);
-      c_.kernels.multiply_add(s.plane.data(), group_, factor(first, first), c_.input.cols, group_,
-                              true, s.z.data() + p * group_);
+      c_.kernels.multiply_add(s.plane.data(), group_, feedback_.factor(first), c_.input.cols,
+                              group_, true, s.z.data() + p * group_);
     }
     DoubleLanes gram[kMaxCoef][kMaxCoef], right[kMaxCoef];
     for (int p = 0; p < n; ++p) {
@@ -294,40 +259,6 @@ class Bpdq {
     return changed;
   }
 
-  /// Takes over a group's best and turns its weights into errors.
-  void take(int64_t b, int64_t first) {
-    const Choice& best = blocks_[b].best;
-    std::copy_n(best.coef, planes_ + 1, coefficients(b, first));
-    Lanes level[1 << kMaxPlanes];
-    levels_of(planes_, best.coef, level);
-    for (int64_t t = 0; t < group_; ++t) {
-      code(b, first + t) = best.code[t];
-      Lanes& error = column(b, first + t);
-      for (int l = 0; l < kLanes; ++l)
-        error.v[l] -= level[static_cast<int>(best.code[t].v[l])].v[l];
-    }
-  }
-
-  /// Writes codes and coefficients of 16 rows to their places in the original order.
-  void store(int64_t b) {
-    const int64_t row0 = b * kLanes;
-    const int count = static_cast<int>(std::min<int64_t>(kLanes, c_.input.rows - row0));
-    for (int64_t first = 0; first < c_.input.cols; first += group_) {
-      const int32_t* order = c_.hessian->order.data() + first;
-      const int64_t original_group = order[0] / group_;
-      const Lanes* coef = coefficients(b, first);
-      for (int l = 0; l < count; ++l) {
-        double c[kMaxCoef];
-        for (int p = 0; p <= planes_; ++p) c[p] = static_cast<double>(coef[p].v[l]);
-        form_.round(
-            c, coef_.data() + ((row0 + l) * c_.groups() + original_group) * int64_t{form_.bytes()});
-        for (int64_t t = 0; t < group_; ++t)
-          codes_[static_cast<size_t>((row0 + l) * c_.input.cols + order[t])] =
-              static_cast<uint8_t>(code(b, first + t).v[l]);
-      }
-    }
-  }
-
   static constexpr Lanes kOnes{{1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}};
 
   const MethodContext& c_;
@@ -336,13 +267,9 @@ class Bpdq {
   const double ridge_;  // in the factor's units, where the mean diagonal is 1
   std::vector<Scratch> scratch_;
   std::vector<GroupBlock> blocks_;
-  std::vector<Lanes> weights_;     // (blocks, cols)
-  std::vector<Lanes> code_;        // (blocks, cols)
-  std::vector<Lanes> coef_lanes_;  // (blocks, groups, planes + 1)
-  const bool per_row_;             // the best round per row, not one for all
-  std::vector<uint8_t> codes_;     // (rows, cols)
+  const bool per_row_;  // the best round per row, not one for all
   const CoefficientForm form_;
-  std::vector<std::byte> coef_;  // (rows, groups, bytes of form_)
+  PlaneFeedback feedback_;
 };
 
 }  // namespace

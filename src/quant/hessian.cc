@@ -133,6 +133,9 @@ Result<PreparedHessian> prepare_hessian(std::span<const double> h, int64_t cols,
       p.damping += kFirstFloor * largest * std::pow(10.0, step - kDampingTries);
     if (!factor_reversed(h, p, p.damping, c)) continue;
     store(c, p);
+    for (const int32_t column : p.order)
+      p.diagonal.push_back(
+          static_cast<float>(diagonal[static_cast<size_t>(column)] / p.scale + p.damping));
     if (keep) keep_matrix(h, p);
     return p;
   }

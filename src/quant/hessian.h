@@ -28,9 +28,10 @@ struct PreparedHessian {
   double damping = 0;     // added to every diagonal entry, in units of s
   std::vector<int32_t>
       order;  // (cols): the original column at each position; a group's columns stay together
-  std::vector<float> factor;   // R: (cols, cols) row-major, zero below the diagonal
-  std::vector<float> matrix;   // H / s in this order with kKeptDamping: (cols, cols), or empty
-  std::vector<float> inverse;  // (cols / group, group, group): inverses of R's diagonal blocks
+  std::vector<float> diagonal;  // (cols): of H_d / s, in this order
+  std::vector<float> factor;    // R: (cols, cols) row-major, zero below the diagonal
+  std::vector<float> matrix;    // H / s in this order with kKeptDamping: (cols, cols), or empty
+  std::vector<float> inverse;   // (cols / group, group, group): inverses of R's diagonal blocks
 };
 
 /// Damps, orders and factors H = 2/n sum x x^T (cols, cols), both halves filled; empty or all zero

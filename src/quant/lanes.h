@@ -48,6 +48,10 @@ struct LaneKernels {
   void (*descend)(int64_t n, int levels, const float* h, int64_t stride, const Lanes* level,
                   Lanes* gradient, Lanes* value, Lanes* code, Lanes* change);
 
+  /// out = sum_t weight[t] (w[t] - the nearest level)^2.
+  void (*level_error)(int64_t n, int levels, const Lanes* level, const float* weight,
+                      const Lanes* w, DoubleLanes* out);
+
   /// plane[t] = bit `bit` of code[t] as 0.0 or 1.0.
   void (*extract_plane)(int64_t n, int bit, const Lanes* code, Lanes* plane);
 

@@ -14,8 +14,8 @@ inline constexpr float kLargestHalf = 65504.0f;
 /// Rounds to fp16, clamped to its finite range. Returns the bits.
 uint16_t round_to_half(double value);
 
-/// What a method is given: checked input, its Hessian (null for rtn and ptqtp without one), where
-/// to run.
+/// What a method is given: checked input, its Hessian (null for rtn, hqq and ptqtp without one),
+/// where to run.
 struct MethodContext {
   const LayerInput& input;
   const QuantOptions& options;
@@ -31,6 +31,8 @@ struct MethodContext {
 lanes::Lanes load_column(const LayerInput& input, int64_t block, int64_t col);
 
 Result<QuantResult> quantize_rtn(const MethodContext& context);
+Result<QuantResult> quantize_gptq(const MethodContext& context);
+Result<QuantResult> quantize_hqq(const MethodContext& context);
 Result<QuantResult> quantize_bpdq(const MethodContext& context);
 Result<QuantResult> quantize_ptqtp(const MethodContext& context);
 Result<QuantResult> quantize_trellis(const MethodContext& context);

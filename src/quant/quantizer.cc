@@ -1,5 +1,6 @@
 #include "quant/quantizer.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cmath>
 
@@ -14,6 +15,21 @@ namespace {
 
 constexpr int64_t kMaxDimension = int64_t{1} << 24;
 constexpr int kMaxRounds = 1000;
+
+struct Method {
+  std::string_view name;
+  Result<QuantResult> (*quantize)(const MethodContext&);
+  bool hessian;  // works on the identity when there is none
+};
+constexpr Method kMethods[] = {
+    {"rtn", quantize_rtn, false},     {"hqq", quantize_hqq, false},
+    {"gptq", quantize_gptq, true},    {"bpdq", quantize_bpdq, true},
+    {"ptqtp", quantize_ptqtp, false}, {"trellis", quantize_trellis, true}};
+
+const Method* find_method(std::string_view name) {
+  const auto* found = std::ranges::find(kMethods, name, &Method::name);
+  return found == std::end(kMethods) ? nullptr : found;
+}
 
 Status check_shape(const LayerInput& in, const QuantOptions& o) {
   if (in.rows <= 0 || in.cols <= 0 || in.rows > kMaxDimension || in.cols > kMaxDimension)
@@ -68,8 +84,8 @@ lanes::Lanes load_column(const LayerInput& input, int64_t block, int64_t col) {
 }
 
 Status check_options(const QuantOptions& o) {
-  if (o.method != "rtn" && o.method != "bpdq" && o.method != "ptqtp" && o.method != "trellis")
-    return fail("[quantize] method '{}'; rtn, bpdq, ptqtp or trellis wanted", o.method);
+  if (!find_method(o.method))
+    return fail("[quantize] method '{}'; rtn, hqq, gptq, bpdq, ptqtp or trellis wanted", o.method);
   const int most = o.method == "trellis" ? kMaxTrellisBits : kMaxPlanes;
   if (o.method != "ptqtp" && (o.bits < 1 || o.bits > most))
     return fail("[quantize] {} bits; 1 to {} wanted", o.bits, most);
@@ -83,12 +99,17 @@ Status check_options(const QuantOptions& o) {
     return fail("[quantize] ridge {}; 0 or more wanted", o.ridge);
   if (o.refine < 0 || o.refine > kMaxRounds)
     return fail("[quantize] {} refining passes; 0 to {} wanted", o.refine, kMaxRounds);
+  if (o.clip && o.method != "rtn")
+    return fail("[quantize] a clipping search with {}; only rtn has it as an option", o.method);
   if (o.refine > 0 && o.method != "bpdq")
     return fail("[quantize] refining passes with {}; only bpdq has them", o.method);
   return {};
 }
 
-bool reads_hessian(std::string_view method) { return method == "bpdq" || method == "trellis"; }
+bool reads_hessian(const QuantOptions& options) {
+  const Method* method = find_method(options.method);
+  return options.clip || (method && method->hessian);
+}
 
 Result<PreparedHessian> prepare_hessian(std::span<const double> hessian, int64_t cols,
                                         const QuantOptions& options) {
@@ -102,6 +123,7 @@ Result<QuantResult> quantize_layer(const LayerInput& input, const QuantOptions& 
   PL_CHECK(check_options(options));
   PL_CHECK(check_shape(input, options));
   PL_CHECK(check_weights(input, pool));
+  const Method& method = *find_method(options.method);
   Isa isa = Isa::kScalar;
   if (options.isa) {
     isa = *options.isa;
@@ -110,15 +132,12 @@ Result<QuantResult> quantize_layer(const LayerInput& input, const QuantOptions& 
   }
   PreparedHessian own;
   const PreparedHessian* hessian = input.prepared;
-  if (!hessian && (reads_hessian(options.method) || !input.hessian.empty())) {
+  if (!hessian && (method.hessian || !input.hessian.empty())) {
     PL_TRY(own, prepare_hessian(input.hessian, input.cols, options));
     hessian = &own;
   }
   const MethodContext context{input, options, hessian, isa, lanes::lane_kernels(isa), pool};
-  PL_TRY(QuantResult result, options.method == "rtn"       ? quantize_rtn(context)
-                             : options.method == "bpdq"    ? quantize_bpdq(context)
-                             : options.method == "trellis" ? quantize_trellis(context)
-                                                           : quantize_ptqtp(context));
+  PL_TRY(QuantResult result, method.quantize(context));
   measure_error(context, result);
   return result;
 }

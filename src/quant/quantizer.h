@@ -15,14 +15,15 @@
 namespace planeloom {
 
 /// How to quantize one matrix. The defaults are the published settings of each method
-/// (docs/bpdq.md, docs/ptqtp.md).
+/// (docs/bpdq.md, docs/ptqtp.md, docs/baselines.md).
 struct QuantOptions {
-  std::string method = "bpdq";  // "rtn", "bpdq", "ptqtp", "trellis"
+  std::string method = "bpdq";  // "rtn", "hqq", "gptq", "bpdq", "ptqtp", "trellis"
   int bits = 2;  // bit-planes, 1 ... 4; trellis, 1 ... 3; ptqtp has two trit-planes and ignores it
   int group = 64;  // columns that share coefficients: 32, 64, 96, 128, 192 or 256
   Coefficients coefficients =
       Coefficients::kHalf;  // as published; kByte saves bits; kTied is for ptqtp only
-  int rounds = 0;           // most rounds of bpdq or ptqtp; 0: the method's own (10, 50)
+  bool clip = false;        // rtn: search for a narrower range, which other than min-max may be
+  int rounds = 0;           // most rounds of hqq, bpdq, ptqtp; 0: the method's own (20, 10, 50)
   double damping =
       0.05;  // share of the mean diagonal added to `hessian` (a prepared one has its own)
   double ridge = 1e-4;  // bpdq: the refit's ridge, absolute as published
@@ -66,8 +67,8 @@ struct QuantResult {
 /// An error for an unknown method or a setting that it does not have.
 Status check_options(const QuantOptions& options);
 
-/// Whether the method works in the Hessian of the inputs.
-bool reads_hessian(std::string_view method);
+/// Whether the method makes use of the Hessian of the inputs.
+bool reads_hessian(const QuantOptions& options);
 
 /// The Hessian as the method wants it: its order, damping, group.
 Result<PreparedHessian> prepare_hessian(std::span<const double> hessian, int64_t cols,
@@ -76,7 +77,7 @@ Result<PreparedHessian> prepare_hessian(std::span<const double> hessian, int64_t
 /// Quantizes one matrix. The same bytes for any number of threads and any ISA. Errors: an unknown
 /// method, bits or group out of range, cols no multiple of group, sizes that do not fit, a weight
 /// that is not finite or beyond fp16. Without a Hessian, or with one that is all zero (no
-/// calibration token came by), bpdq and trellis work on the identity.
+/// calibration token came by), gptq, bpdq and trellis work on the identity.
 Result<QuantResult> quantize_layer(const LayerInput& input, const QuantOptions& options,
                                    ThreadPool& pool);
 

@@ -1,56 +1,65 @@
-// Round to nearest on a uniform min-max grid per row and group, written as bit-planes: c_i = 2^i
-// scale, bias = min.
+// Round to nearest on a uniform grid per row and group, written as bit-planes: from min to max, or
+// clipped where that is better.
 #include <algorithm>
-#include <cmath>
+#include <vector>
 
-#include "codecs/planes.h"
-#include "quant/coefficients.h"
-#include "quant/methods.h"
+#include "quant/grid.h"
 
 namespace planeloom {
 namespace {
 
-/// w: (group). The grid is rounded as it is stored before the codes are chosen, so that they fit
-/// the served grid: c_0 and the bias first, the other planes being multiples of c_0.
-void round_group(std::span<const float> w, int bits, const CoefficientForm& form, uint8_t* code,
-                 std::byte* coef) {
-  const auto [low, high] = std::minmax_element(w.begin(), w.end());
-  const int top = (1 << bits) - 1;
-  double c[kMaxPlanes + 1];
-  const auto set_grid = [&](double step, double bias) {
-    for (int p = 0; p < bits; ++p) c[p] = std::ldexp(step, p);
-    c[bits] = bias;
-  };
-  set_grid((double{*high} - double{*low}) / top, *low);
-  form.round(c, nullptr);
-  set_grid(c[0], c[bits]);
-  form.round(c, coef);
-  const auto step = static_cast<float>(c[0]), bias = static_cast<float>(c[bits]);
-  for (size_t i = 0; i < w.size(); ++i) {
-    const float nearest = step > 0 ? std::rint((w[i] - bias) / step) : 0.0f;
-    code[i] = static_cast<uint8_t>(std::clamp(nearest, 0.0f, static_cast<float>(top)));
+using lanes::kLanes;
+using lanes::Lanes;
+
+/// The step of a min-max grid is (max - min) / top.
+void round_rows(GridOutput& out, const MethodContext& c, int64_t first, int64_t last) {
+  const int top = (1 << c.options.bits) - 1;
+  for (int64_t r = first; r < last; ++r)
+    for (int64_t g = 0; g < c.groups(); ++g) {
+      const auto w = out.weights(r, g);
+      const auto [low, high] = std::minmax_element(w.begin(), w.end());
+      out.write(r, g, (double{*high} - double{*low}) / top, *low);
+    }
+}
+
+/// What an error in each column of the original order weighs.
+std::vector<float> column_weights(const MethodContext& c) {
+  std::vector<float> weight(static_cast<size_t>(c.input.cols), 1.0f);
+  for (size_t n = 0; c.hessian && n < weight.size(); ++n)
+    weight[static_cast<size_t>(c.hessian->order[n])] = c.hessian->diagonal[n];
+  return weight;
+}
+
+void clip_block(GridOutput& out, const MethodContext& c, const std::vector<float>& weight,
+                int64_t block) {
+  const int64_t group = c.options.group, row0 = block * kLanes;
+  const int64_t count = std::min<int64_t>(kLanes, c.input.rows - row0);
+  std::vector<Lanes> w(static_cast<size_t>(group));
+  for (int64_t g = 0; g < c.groups(); ++g) {
+    for (int64_t t = 0; t < group; ++t)
+      w[static_cast<size_t>(t)] = load_column(c.input, block, g * group + t);
+    Lanes coef[kMaxCoef];
+    search_grid(c, out.form(), GridZero::kFree, w.data(), weight.data() + g * group, coef);
+    for (int l = 0; l < static_cast<int>(count); ++l)
+      out.write(row0 + l, g, coef[0].v[l], coef[c.options.bits].v[l]);
   }
 }
 
 }  // namespace
 
 Result<QuantResult> quantize_rtn(const MethodContext& c) {
-  const int64_t rows = c.input.rows, cols = c.input.cols, groups = c.groups();
-  const int bits = c.options.bits, group = c.options.group;
-  std::vector<uint8_t> codes(static_cast<size_t>(rows * cols));
-  const CoefficientForm form = CoefficientForm::bitplanes(c.options.coefficients, bits);
-  std::vector<std::byte> coef(static_cast<size_t>(rows * groups * form.bytes()));
-  c.pool.parallel_for(rows, 8, [&](int64_t begin, int64_t end, int) {
-    for (int64_t i = begin * groups; i < end * groups; ++i)
-      round_group(
-          c.input.weights.subspan(static_cast<size_t>(i * group), static_cast<size_t>(group)), bits,
-          form, codes.data() + i * group, coef.data() + i * form.bytes());
-  });
-  QuantResult result;
-  PL_TRY(result.matrix, encode_bitplane(bits, group, form.stored(), rows, cols, codes, coef));
-  result.report.rounds = 1;
-  result.report.mean_rounds = 1;
-  return result;
+  GridOutput out(c);
+  if (c.options.clip) {
+    const std::vector<float> weight = column_weights(c);
+    c.pool.parallel_for(c.blocks(), 1, [&](int64_t begin, int64_t end, int) {
+      for (int64_t b = begin; b < end; ++b) clip_block(out, c, weight, b);
+    });
+  } else {
+    c.pool.parallel_for(c.input.rows, 8,
+                        [&](int64_t begin, int64_t end, int) { round_rows(out, c, begin, end); });
+  }
+  const int one[] = {1};
+  return out.encode(one);
 }
 
 }  // namespace planeloom

@@ -66,16 +66,44 @@ std::string quantized(const Model& model, const fs::path& out, const QuantizeOpt
 TEST(QuantizeModel, SameBytesForAnyThreadsAndIsa) {
   const Folder folder;
   const Model model = tiny();
-  for (const char* method : {"rtn", "bpdq", "ptqtp", "trellis"}) {
+  for (const char* method : {"rtn", "hqq", "gptq", "bpdq", "ptqtp", "trellis"}) {
     QuantizeOptions o = options(method);
     o.rotation_seed = 5;
     if (o.quant.method == "bpdq") o.quant.refine = 1;
-    if (reads_hessian(method)) o.upstream = 0.7;
+    if (reads_hessian(o.quant)) o.upstream = 0.7;
     const std::string want = quantized(model, folder.path / "want.gguf", o);
     for (Isa isa : supported_isas())
       for (int threads : {1, 2, 3})
         EXPECT_TRUE(quantized(model, folder.path / "got.gguf", o, threads, isa) == want)
             << method << " " << isa_name(isa) << " " << threads;
+  }
+}
+
+// gptq and a clipped rtn read the calibration text and do without when there is none; upstream has
+// nothing to go by then.
+TEST(QuantizeModel, CalibrationNoneReadsNoText) {
+  const Folder folder;
+  const Model model = tiny();
+  ThreadPool pool(1);
+  Silent progress;
+  const Compute compute{&pool, &kernels_for(Isa::kScalar)};
+  for (const char* method : {"rtn", "gptq"}) {
+    QuantizeOptions o = options(method);
+    o.quant.clip = o.quant.method == "rtn";
+    const auto with = quantize_model(model, folder.path / "with.gguf", o, compute, progress);
+    ASSERT_TRUE(with) << with.error().message;
+    EXPECT_EQ(with->calibration_tokens, 64);
+    EXPECT_TRUE(with->tensors[0].error.output_error);
+    o.calibration.sources = {std::string(kNoSource)};
+    const auto without = quantize_model(model, folder.path / "without.gguf", o, compute, progress);
+    ASSERT_TRUE(without) << without.error().message;
+    EXPECT_EQ(without->calibration, "none");
+    EXPECT_EQ(without->calibration_tokens, 0);
+    EXPECT_FALSE(without->tensors[0].error.output_error);
+    EXPECT_LE(without->tensors[0].error.weight_error, with->tensors[0].error.weight_error);
+    EXPECT_NE(bytes_of(folder.path / "with.gguf"), bytes_of(folder.path / "without.gguf"));
+    o.upstream = 0.5;
+    EXPECT_FALSE(quantize_model(model, folder.path / "upstream.gguf", o, compute, progress));
   }
 }
 

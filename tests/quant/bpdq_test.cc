@@ -60,7 +60,7 @@ TEST(Bpdq, GroupScoresSumToTheLayerLoss) {
 TEST(Bpdq, ReportedErrorIsTheLayerLoss) {
   ThreadPool pool(1);
   const auto s = make_synthetic(20, 256, 1024, false, 4);
-  for (const char* method : {"rtn", "bpdq", "ptqtp"}) {
+  for (const char* method : {"rtn", "hqq", "gptq", "bpdq", "ptqtp"}) {
     QuantOptions options = bpdq(2, 64);
     options.method = method;
     const auto q = quantize_layer(s.input(), options, pool);
@@ -208,7 +208,7 @@ TEST(Bpdq, DegenerateWeightsStayFinite) {
     t.weights[static_cast<size_t>(384 + c)] = c % 2 == 0 ? 65504.0f : -65504.0f;
   }
   for (int bits : {1, 2, 3, 4})
-    for (const char* method : {"bpdq", "rtn", "ptqtp"}) {
+    for (const char* method : {"bpdq", "gptq", "hqq", "rtn", "ptqtp"}) {
       QuantOptions options = bpdq(bits, 64);
       options.method = method;
       const RowMatrix q = quantized(t, options);

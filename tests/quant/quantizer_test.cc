@@ -10,7 +10,7 @@
 namespace planeloom {
 namespace {
 
-constexpr const char* kMethods[] = {"rtn", "bpdq", "ptqtp", "trellis"};
+constexpr const char* kMethods[] = {"rtn", "hqq", "gptq", "bpdq", "ptqtp", "trellis"};
 constexpr int kAllGroups[] = {32, 64, 96, 128, 192, 256};
 
 uint64_t fingerprint(const EncodedMatrix& m) { return fnv1a(m.coef, fnv1a(m.codes)); }
@@ -59,6 +59,8 @@ TEST(Quantizer, FormsOfCoefficients) {
     double coefficient_bits, most;  // bits per row and group; error relative to fp16
   };
   for (const Case& c : {Case{"rtn", 2, Coefficients::kByte, 32, 1.05},
+                        Case{"hqq", 2, Coefficients::kByte, 32, 1.05},
+                        Case{"gptq", 2, Coefficients::kByte, 32, 1.05},
                         Case{"bpdq", 1, Coefficients::kByte, 24, 1.03},
                         Case{"bpdq", 2, Coefficients::kByte, 32, 1.03},
                         Case{"bpdq", 3, Coefficients::kByte, 40, 1.05},
@@ -142,9 +144,11 @@ TEST(Quantizer, PreparedHessianGivesTheSameBytes) {
   }
 }
 
-// Every method and group: the reported bits are the bytes, and more planes never cost accuracy.
+// Every method of planes and group: the reported bits are the bytes, and more planes never cost
+// accuracy.
 RC_GTEST_PROP(Quantizer, BitsPerWeightAreBytesOnDisk, ()) {
-  const int group = kAllGroups[*rc::gen::inRange(0, 6)], method = *rc::gen::inRange(0, 3);
+  const int group = kAllGroups[*rc::gen::inRange(0, 6)];
+  const std::string method = kMethods[*rc::gen::inRange(0, 5)];
   const int64_t rows = *rc::gen::inRange(1, 40), cols = group * *rc::gen::inRange(1, 4);
   Rng rng(*rc::gen::arbitrary<uint32_t>());
   std::vector<float> w;
@@ -153,10 +157,10 @@ RC_GTEST_PROP(Quantizer, BitsPerWeightAreBytesOnDisk, ()) {
   double last = 1e9;
   for (int bits = 1; bits <= 4; ++bits) {
     QuantOptions options;
-    options.method = kMethods[method];
+    options.method = method;
     options.group = group;
     options.bits = bits;
-    options.rounds = method == 1 ? 2 : 0;
+    options.rounds = method == "bpdq" ? 2 : 0;
     const auto q = quantize_layer({w, rows, cols}, options, pool);
     RC_ASSERT(q.has_value());
     RC_ASSERT(check_matrix(q->matrix.view(), "t").has_value());

@@ -80,6 +80,48 @@ inline RowMatrix gptq_min_max(const Synthetic& s, int bits, int group) {
   return out.quantized;
 }
 
+/// GPTQ with the best of many clipped grids per row and group, weighted by the damped Hessian's
+/// diagonal, zeros integer: in its published order, every error pushed to all columns after it.
+inline RowMatrix gptq_clipped(const Synthetic& s, int bits, int group) {
+  const Ordered o = order_and_factor(s, group);
+  RowMatrix w = o.weights, q = w;
+  const double top = (1 << bits) - 1;
+  const auto half = [](double v) { return half_to_float(float_to_half(static_cast<float>(v))); };
+  struct Grid {
+    double step, bias;
+  };
+  const auto nearest = [&](const Grid& g, double v) {
+    const double code = g.step > 0 ? std::clamp(std::rint((v - g.bias) / g.step), 0.0, top) : 0;
+    return g.bias + code * g.step;
+  };
+  for (int g = 0; g < s.cols; g += group) {
+    std::vector<Grid> best(static_cast<size_t>(s.rows));
+    for (int r = 0; r < s.rows; ++r) {
+      const auto part = w.row(r).segment(g, group);
+      const double low = std::min(0.0, part.minCoeff()), high = std::max(0.0, part.maxCoeff());
+      double least = INFINITY;
+      for (int share = 50; share >= 10; --share)
+        for (int side = 0; side < 2; ++side) {
+          const double step = half((high - low) * share / 50 / top),
+                       zero = std::clamp(std::floor(-low * top / (high - low)) + side, 0.0, top);
+          const Grid grid{step, half(-zero * step)};
+          double error = 0;
+          for (int t = g; t < g + group; ++t)
+            error += o.damped(t, t) * std::pow(w(r, t) - nearest(grid, w(r, t)), 2);
+          if (error < least) best[r] = grid, least = error;
+        }
+    }
+    for (int t = g; t < g + group; ++t) {
+      for (int r = 0; r < s.rows; ++r) q(r, t) = nearest(best[r], w(r, t));
+      const Eigen::VectorXd e = (w.col(t) - q.col(t)) / o.u(t, t);
+      w.rightCols(s.cols - t) -= e * o.u.row(t).tail(s.cols - t);
+    }
+  }
+  Reference out;
+  finish(o, q, out);
+  return out.quantized;
+}
+
 /// One group of published BPDQ: codes and coefficients of all rows, and the errors they leave.
 struct PublishedGroup {
   int planes, group;
