@@ -1,7 +1,5 @@
 // GPTQ (arXiv 2210.17323) with a clipping search: group by group a uniform grid of an integer zero
 // for each row, found on the weights that make up for the errors so far, then one sweep.
-#include <cmath>
-#include <cstdlib>
 #include <vector>
 
 #include "codecs/planes.h"
@@ -28,16 +26,8 @@ Result<QuantResult> quantize_gptq(const MethodContext& c) {
   const auto quantize_group = [&](int64_t b, int64_t first, Scratch& s) {
     feedback.carry(b, first, s.white.data(), s.target.data());
     Lanes coef[kMaxCoef], level[1 << kMaxPlanes];
-    float wt[256];
-    static const bool kRtt = getenv("GW") && *getenv("GW") == 'r';
-    static const bool kPlain = getenv("GW") && *getenv("GW") == 'p';
-    static const bool kMean = getenv("GW") && *getenv("GW") == 'm';
-    for (int64_t t = 0; t < group; ++t) {
-      const float r = feedback.factor(first)[t * c.input.cols + t];
-      const float d = c.hessian->diagonal[first + t];
-      wt[t] = kRtt ? r * r : kPlain ? 1 : kMean ? r * std::sqrt(d) : d;
-    }
-    search_grid(c, form, GridZero::kInteger, s.target.data(), wt, coef);
+    search_grid(c, form, GridZero::kInteger, s.target.data(), c.hessian->diagonal.data() + first,
+                coef);
     levels_of(planes, coef, level);
     c.kernels.sweep(group, 1 << planes, feedback.inverse(first), level, s.target.data(),
                     s.code.data());

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 #include <limits>
 #include <numeric>
 
@@ -52,9 +51,7 @@ void search_grid(const MethodContext& context, const CoefficientForm& form, Grid
   const Range range = range_of(w, group, zero);
   double best[kLanes];
   std::fill_n(best, kLanes, std::numeric_limits<double>::infinity());
-  static const int kWide = getenv("GZ") ? atoi(getenv("GZ")) : 0;
-  const int ways =
-      zero == GridZero::kInteger ? 2 + 2 * kWide : 1;  // the integers on both sides of -low / step
+  const int ways = zero == GridZero::kInteger ? 2 : 1;  // the integers on both sides of -low / step
   for (int part = kWholeRange; part >= kLeastRange; --part)
     for (int way = 0; way < ways; ++way) {
       Lanes candidate[kMaxCoef];
@@ -67,7 +64,7 @@ void search_grid(const MethodContext& context, const CoefficientForm& form, Grid
           round_grid(step, low, planes, form, c, nullptr);
           const double at = step > 0 ? -low / step : 0;
           step = c[0];
-          bias = -std::clamp(std::floor(at) - kWide + way, 0.0, static_cast<double>(top)) * step;
+          bias = -std::clamp(std::floor(at) + way, 0.0, static_cast<double>(top)) * step;
         }
         round_grid(step, bias, planes, form, c, nullptr);
         for (int p = 0; p <= planes; ++p) candidate[p].v[l] = static_cast<float>(c[p]);
