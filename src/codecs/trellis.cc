@@ -12,8 +12,7 @@
 namespace planeloom {
 namespace {
 
-// Found by tools/trellis_tables.py: tables and hashes are moved, and kept where a Viterbi search
-// brings Gaussian numbers nearer; entries of the table follow as means of what they served.
+// Found by a search as tools/trellis_tables.cc makes it (docs/decisions/0010).
 constexpr TrellisCode kCodes[kMaxTrellisBits] = {
     {1,
      {6,  18, 19, 21, 26, 27, 29, 31, 33, 36, 38, 37, 40, 43, 47, 52,
@@ -148,9 +147,10 @@ const TrellisCodec* instance(int bits) {
 }  // namespace
 
 uint8_t TrellisCode::level_of_window(uint32_t window) const {
-  uint8_t nibbles[1 + kMaxTrellisHashes] = {};
-  for (int i = 0; i <= hashes(); ++i) nibbles[i] = nibble(bits, window >> i * stride() * bits);
-  return level(nibbles);
+  uint8_t index = nibble(bits, window);
+  for (int i = 0; i < hashes(); ++i)
+    index ^= hash[static_cast<size_t>(i)][nibble(bits, window >> (i + 1) * stride() * bits)];
+  return table[index];
 }
 
 const TrellisCode& trellis_code(int bits) { return kCodes[bits - 1]; }

@@ -1,7 +1,7 @@
 // The trellis format of Planeloom (a bit-shift trellis as in QTIP, arXiv 2406.11235, section 3):
-// K bits a weight, and yet a weight's level depends on the last 11 to 14 bits of its row, so that a
-// search over rows of bits (quant/trellis.h) finds much nearer levels than K bits alone could name.
-// Kernels read these bytes as they are.
+// K bits a weight, and yet a weight's level depends on the last 12 bits of its sequence (13 for K =
+// 3), so that a search over rows of bits (quant/trellis.h) finds much nearer levels than K bits
+// alone could name. Kernels read these bytes as they are.
 //
 // trellis k=K, w = s (level - zero), s one scale a row, zero 32 (64 for K = 3):
 //   codes  per block of sixteen rows and 32 columns K lines, the bits of "bitplane k=K" exactly
@@ -50,13 +50,7 @@ struct TrellisCode {
   int stride() const { return kTrellisStride[bits - 1]; }
   int hashes() const { return kTrellisHashes[bits - 1]; }
   int window() const { return trellis_window(bits); }
-  /// nibbles: the newest, then hashes() older ones.
-  uint8_t level(const uint8_t* nibbles) const {
-    uint8_t index = nibbles[0];
-    for (int i = 0; i < hashes(); ++i) index ^= hash[static_cast<size_t>(i)][nibbles[i + 1]];
-    return table[index];
-  }
-  /// The same of the bits themselves, `window()` of them, the newest symbol the lowest.
+  /// Of `window()` bits, the newest symbol the lowest.
   uint8_t level_of_window(uint32_t window) const;
 };
 

@@ -27,6 +27,11 @@ const Stage kStages[] = {{{Linear::kQ, Linear::kK, Linear::kV}},
                          {{Linear::kGate, Linear::kUp}},
                          {{Linear::kDown}}};
 
+int bits_of(const QuantizeOptions& o, Linear linear) {
+  const auto own = o.bits.find(linear);
+  return own == o.bits.end() ? o.quant.bits : own->second;
+}
+
 /// Whether the calibration text is read.
 bool reads_text(const QuantizeOptions& o) {
   const auto& sources = o.calibration.sources;
@@ -360,10 +365,7 @@ class Run {
       if (target_) target_->apply(compute_, options_.upstream, w.rows, weights_);
       LayerInput input{weights_, w.rows, w.cols};
       if (hessian) input.prepared = &*hessian;
-      if (const auto own = options_.bits.find(linear); own != options_.bits.end())
-        quant.bits = own->second;
-      else
-        quant.bits = options_.quant.bits;
+      quant.bits = bits_of(options_, linear);
       auto result = quantize_layer(input, quant, *compute_.pool);
       if (!result) return fail("[quantize] {}: {}", name, result.error().message);
       entries_.push_back({name, std::move(result->matrix), report_to_json(result->report)});
@@ -425,9 +427,9 @@ Result<QuantizeSummary> quantize_model(const Model& model, const std::filesystem
   const auto start = std::chrono::steady_clock::now();
   PL_CHECK(check_output(out));
   PL_CHECK(check_options(options.quant));
-  for (const auto& [linear, bits] : options.bits) {
+  for (const Linear linear : kBlockLinears) {
     QuantOptions own = options.quant;
-    own.bits = bits;
+    own.bits = bits_of(options, linear);
     PL_CHECK(check_options(own));
   }
   PL_CHECK(check_widths(model, options));

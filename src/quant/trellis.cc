@@ -15,8 +15,11 @@ namespace planeloom {
 using lanes::kLanes;
 using lanes::Lanes;
 
+namespace {
+constexpr int64_t kPiece = 4 * kTrellisSegment;  // columns: a segment of each sequence
+}
+
 std::vector<int32_t> trellis_order(int64_t cols) {
-  constexpr int64_t kPiece = 4 * kTrellisSegment;
   std::vector<int32_t> order;
   for (int64_t piece = 0; piece < cols; piece += kPiece)
     for (int64_t sequence = 0; sequence < 4; ++sequence)
@@ -54,7 +57,6 @@ struct Span {
 
 /// All of them in order, sequence i mod 4.
 std::vector<Span> spans_of(int64_t cols) {
-  constexpr int64_t kPiece = 4 * kTrellisSegment;
   std::vector<Span> all;
   for (int64_t piece = 0; piece < cols; piece += kPiece) {
     const auto columns = [&](int64_t from) {

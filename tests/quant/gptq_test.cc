@@ -10,6 +10,7 @@ namespace {
 using test::decode;
 using test::make_synthetic;
 using test::output_error;
+using test::quantized;
 using test::RowMatrix;
 
 QuantOptions gptq(int bits, int group) {
@@ -18,13 +19,6 @@ QuantOptions gptq(int bits, int group) {
   options.bits = bits;
   options.group = group;
   return options;
-}
-
-RowMatrix quantized(const test::Synthetic& s, const QuantOptions& options) {
-  ThreadPool pool(2);
-  const auto q = quantize_layer(s.input(), options, pool);
-  EXPECT_TRUE(q) << q.error().message;
-  return decode(q->matrix);
 }
 
 // The slow reference inverts the Hessian and pushes every error to all columns after it. A code or
@@ -113,10 +107,7 @@ TEST(Gptq, LevelsAreAnIntegerZeroAwayFromZero) {
 TEST(Gptq, DeadColumnsAndEmptyHessians) {
   auto s = make_synthetic(17, 128, 512, false, 8);
   const RowMatrix w = as_matrix(s);
-  for (int64_t dead : {0, 5, 64, 127})
-    for (int64_t i = 0; i < 128; ++i)
-      s.hessian[static_cast<size_t>(dead * 128 + i)] =
-          s.hessian[static_cast<size_t>(i * 128 + dead)] = 0;
+  for (int64_t dead : {0, 5, 64, 127}) test::forget_column(s, dead);
   const RowMatrix some = quantized(s, gptq(2, 64));
   EXPECT_TRUE(some.allFinite());
   EXPECT_LT((w - some).norm(), 0.8 * w.norm());

@@ -12,6 +12,7 @@ namespace {
 using test::decode;
 using test::make_synthetic;
 using test::output_error;
+using test::quantized;
 using test::RowMatrix;
 
 QuantOptions method(const char* name, int bits, int group = 64, bool clip = false) {
@@ -27,12 +28,6 @@ Result<QuantResult> quantize(const test::Synthetic& s, const QuantOptions& optio
                              int threads = 2) {
   ThreadPool pool(threads);
   return quantize_layer(s.input(), options, pool);
-}
-
-RowMatrix quantized(const test::Synthetic& s, const QuantOptions& options) {
-  const auto q = quantize(s, options);
-  EXPECT_TRUE(q) << q.error().message;
-  return decode(q->matrix);
 }
 
 // Without a Hessian clipping lowers the squared error itself, row by row and group by group, and

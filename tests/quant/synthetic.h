@@ -1,6 +1,8 @@
 // Synthetic layers for the quantizers' tests: Gaussian or heavy-tailed weights, inputs with a
 // power-law spectrum in a random basis, log-normal channel scales and four hot channels.
 #pragma once
+#include <gtest/gtest.h>
+
 #include <Eigen/Dense>
 #include <cmath>
 #include <vector>
@@ -74,6 +76,21 @@ inline RowMatrix decode(const EncodedMatrix& m) {
     for (int64_t c = 0; c < m.cols; ++c) out(r, c) = row[static_cast<size_t>(c)];
   }
   return out;
+}
+
+/// No calibration token ever touched the column.
+inline void forget_column(Synthetic& s, int64_t column) {
+  for (int64_t i = 0; i < s.cols; ++i)
+    s.hessian[static_cast<size_t>(column * s.cols + i)] =
+        s.hessian[static_cast<size_t>(i * s.cols + column)] = 0;
+}
+
+/// The layer as it is served.
+inline RowMatrix quantized(const Synthetic& s, const QuantOptions& options) {
+  ThreadPool pool(2);
+  const auto q = quantize_layer(s.input(), options, pool);
+  EXPECT_TRUE(q) << q.error().message;
+  return decode(q->matrix);
 }
 
 /// tr(E C E^T) / tr(W C W^T), E = W - Q.

@@ -83,8 +83,6 @@ void trellis_of(const PackedMatrix& w, int64_t first, int64_t col, int64_t cols,
       const TrellisLines<K> at(line);
       for (int q = 0; q < kQuads; ++q) {
         n[q] = n[kQuads + q];
-      }
-      for (int q = 0; q < kQuads; ++q) {
         n[kQuads + q] = nibble<K>(at, before, q);
       }
       for (int q = 0; q < kQuads; ++q) {
