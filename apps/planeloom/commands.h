@@ -13,6 +13,7 @@ void add_run(CLI::App& app);
 void add_chat(CLI::App& app);
 void add_inspect(CLI::App& app);
 void add_quantize(CLI::App& app);
+void add_distill(CLI::App& app);
 void add_perplexity(CLI::App& app);
 void add_export(CLI::App& app);
 void add_demo(CLI::App& app);

@@ -100,6 +100,7 @@ int run(int argc, char** argv) {
   add_chat(app);
   add_inspect(app);
   add_quantize(app);
+  add_distill(app);
   add_perplexity(app);
   add_export(app);
   add_bench(app);

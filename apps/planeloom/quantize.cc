@@ -1,11 +1,13 @@
 // planeloom quantize: every linear of a model to bit-planes or trit-planes.
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "base/report.h"
 #include "commands.h"
 #include "common.h"
 #include "compress/quantize_model.h"
+#include "distill_options.h"
 
 namespace planeloom {
 namespace {
@@ -17,6 +19,10 @@ struct Options {
   int64_t calibration_tokens = 16384;
   bool json = false, force = false;
   bool rotate = false, no_rotate = false;  // neither: what the method is made for
+  DistillOptions distill;                  // afterwards, when it has minutes or steps
+  int64_t distill_tokens = 65536;
+
+  bool distills() const { return distill.minutes > 0 || distill.steps > 0; }
 };
 
 /// "down=3".
@@ -32,7 +38,8 @@ std::pair<Linear, int> linear_bits(const std::string& pair) {
   return {kBlockLinears[name - std::begin(kNames)], pair.back() - '0'};
 }
 
-Report make_report(const Options& o, const QuantizeSummary& s, AppContext& context) {
+Report make_report(const Options& o, const QuantizeSummary& s,
+                   const std::optional<DistillSummary>& distilled, AppContext& context) {
   Report r;
   r.title = fmt::format("Quantization with {}", o.quantize.quant.method);
   r.config = {{"model", o.model},
@@ -83,7 +90,27 @@ Report make_report(const Options& o, const QuantizeSummary& s, AppContext& conte
                {"calibration_tokens", s.calibration_tokens},
                {"resumed_layers", s.resumed_layers},
                {"peak_rss_bytes", peak_rss_bytes()}};
+  if (distilled) {
+    r.config.emplace_back("distilled on", distilled->text);
+    r.plots.push_back(distill_plot(*distilled));
+    r.results["distill"] = distill_results(*distilled);
+  }
   return r;
+}
+
+/// Where the quantized model lies before it is distilled, and until then.
+std::filesystem::path undistilled(const Options& o) { return o.out + ".undistilled"; }
+
+Result<DistillSummary> distill_after(Options& o, const Model& model, const Compute& compute,
+                                     Progress& progress) {
+  o.distill.text = o.quantize.calibration;
+  o.distill.text.windows = std::max<int64_t>(1, o.distill_tokens / o.distill.text.context);
+  PL_TRY(const Model quantized, load_model(undistilled(o)));
+  PL_TRY(DistillSummary summary, distill(model, quantized, o.out, o.distill, compute, progress));
+  std::error_code error;  // what is left over is only in the way
+  std::filesystem::remove(undistilled(o), error);
+  std::filesystem::remove_all(undistilled(o).string() + ".partial", error);
+  return summary;
 }
 
 Status run(Options& o) {
@@ -100,10 +127,19 @@ Status run(Options& o) {
     return fail("[quantize] {} exists; --force replaces it", o.out);
   PL_TRY(const Model model, load_model(path));
   TerminalProgress progress;
-  PL_TRY(const QuantizeSummary summary,
-         quantize_model(model, o.out, o.quantize, context->compute(), progress));
+  o.quantize.keep_partial = o.distills();
+  PL_TRY(QuantizeSummary summary,
+         quantize_model(model, o.distills() ? undistilled(o) : std::filesystem::path(o.out),
+                        o.quantize, context->compute(), progress));
   progress.finish();
-  const Report report = make_report(o, summary, *context);
+  std::optional<DistillSummary> distilled;
+  if (o.distills()) {
+    PL_TRY(distilled, distill_after(o, model, context->compute(), progress));
+    progress.finish();
+    summary.seconds += distilled->seconds;
+    summary.file_bytes = std::filesystem::file_size(o.out, error);
+  }
+  const Report report = make_report(o, summary, distilled, *context);
   PL_CHECK(save(report, o.out + ".report"));
   if (o.json) {
     nlohmann::ordered_json object{{"path", o.out}};
@@ -117,6 +153,7 @@ Status run(Options& o) {
         "{}.report.html\n",
         o.out, summary.bits_per_weight_linear, summary.bits_per_weight_file,
         human_bytes(summary.file_bytes), summary.seconds, o.out);
+    if (distilled) fmt::print("distilled: {}\n", distill_sentence(*distilled));
   }
   return {};
 }
@@ -204,6 +241,22 @@ void add_quantize(CLI::App& app) {
   command->add_option("--calibration-tokens", o->calibration_tokens, "How much of it to read")
       ->check(CLI::Range(512, 1 << 24))
       ->capture_default_str();
+  auto* minutes =
+      command
+          ->add_option("--distill", o->distill.minutes,
+                       "Afterwards tune the scales and norm gains towards the unquantized model "
+                       "for about so many minutes, on more of the calibration text; needs fp16 "
+                       "scales (trellis, or --coefficients half)")
+          ->check(CLI::PositiveNumber)
+          ->type_name("MINUTES");
+  command
+      ->add_option("--distill-steps", o->distill.steps,
+                   "The same for so many steps: the same bytes anywhere")
+      ->check(CLI::Range(1, 1 << 24))
+      ->excludes(minutes);
+  command->add_option("--distill-tokens", o->distill_tokens, "How much text --distill reads")
+      ->check(CLI::Range(512, 1 << 28))
+      ->capture_default_str();
   command
       ->add_option("--seed", o->quantize.calibration.seed,
                    "Of the self-written text and the rotation")
@@ -214,7 +267,7 @@ void add_quantize(CLI::App& app) {
                "planeloom quantize -m smollm2-135m-instruct -o smol.bpdq2.gguf --method bpdq "
                "--bits 2 --group 64\n"
                "planeloom quantize -m model.gguf -o out.gguf --method trellis --bits 2 "
-               "--calibration prose.txt,code.py,self\n"
+               "--calibration prose.txt,code.py,self --distill 20\n"
                "planeloom quantize -m model.gguf -o out.gguf --method gptq --bits 3 --group 128");
   on_run(command, [o, bits]() -> Status {
     if (o->quantize.quant.method == "ptqtp" && (!bits->empty() || !o->quantize.bits.empty()))
@@ -224,6 +277,13 @@ void add_quantize(CLI::App& app) {
         (o->group > 0 || o->quantize.quant.coefficients != Coefficients::kHalf))
       return fail(
           "[quantize] --group and --coefficients do not apply: a trellis has one scale a row");
+    if (o->distills() && o->quantize.quant.coefficients == Coefficients::kByte)
+      return fail(
+          "[quantize] --distill tunes fp16 scales: not with --coefficients byte; half or tied, or "
+          "--method trellis");
+    if (o->distills() &&
+        o->quantize.calibration.sources == std::vector<std::string>{std::string(kNoSource)})
+      return fail("[quantize] --distill needs a text: not with --calibration none");
     if (o->rotate || (o->quantize.quant.method == "trellis" && !o->no_rotate))
       o->quantize.rotation_seed = static_cast<uint32_t>(o->quantize.calibration.seed);
     return run(*o);

@@ -233,7 +233,7 @@ class Run {
     std::error_code error;
     std::filesystem::rename(partial, out, error);
     if (error) return fail("[quantize] cannot rename to {}: {}", out.string(), error.message());
-    return workspace_.remove();
+    return options_.keep_partial ? Status{} : workspace_.remove();
   }
 
   const CalibrationText& text() const { return text_; }

@@ -20,6 +20,9 @@ struct QuantizeOptions {
   /// How much of what the layers before have lost a linear makes up for, 0 to 1 (upstream.h), and
   /// the damping of that, as a share of the mean diagonal.
   double upstream = 0, upstream_damping = 0.05;
+  /// Leaves OUT.partial when the file is written: the same run then gives the same file again in
+  /// the time of one pass over the calibration text.
+  bool keep_partial = false;
 };
 
 /// One linear after quantization.

@@ -141,6 +141,8 @@ struct Kernels {
 
   /// out = R x, apart; (size) both.
   void (*rotate)(const Rotation& rotation, const float* x, float* out);
+  /// x = R^T x in place; (size).
+  void (*unrotate)(const Rotation& rotation, float* x);
 
   /// out[i] = x[i] * (1 / sqrt(mean(x^2) + eps)) * gain[i]. May run in place.
   void (*rms_norm)(const float* x, const float* gain, float eps, int64_t n, float* out);

@@ -5,16 +5,11 @@
 #include <fstream>
 #include <map>
 
+#include "compress/run_helpers.h"
 #include "decode/tiny_text.h"
 
 namespace planeloom {
 namespace {
-
-namespace fs = std::filesystem;
-
-struct Silent : Progress {
-  void update(std::string_view, uint64_t, uint64_t) override {}
-};
 
 /// A tiny model that knows letters, and a folder for texts.
 class Calibration : public testing::Test {

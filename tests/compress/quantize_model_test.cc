@@ -7,29 +7,13 @@
 #include "base/file.h"
 #include "codecs/planes.h"
 #include "compress/export_model.h"
+#include "compress/run_helpers.h"
 #include "compress/statistics.h"
 #include "compress/workspace.h"
 #include "decode/tiny_text.h"
 
 namespace planeloom {
 namespace {
-
-namespace fs = std::filesystem;
-
-struct Silent : Progress {
-  void update(std::string_view, uint64_t, uint64_t) override {}
-};
-
-/// A folder that goes away with the test.
-struct Folder {
-  fs::path path;
-  Folder() {
-    // Not by the number of the process: a killed one may have left its own.
-    std::string name = fs::temp_directory_path() / "planeloom-compress-XXXXXX";
-    path = mkdtemp(name.data());
-  }
-  ~Folder() { fs::remove_all(path); }
-};
 
 Model tiny() {
   TinyOptions options = tiny_text_options();
@@ -46,12 +30,6 @@ QuantizeOptions options(const std::string& method, int group = 64) {
   o.calibration.windows = 2;
   o.calibration.context = 32;
   return o;
-}
-
-std::string bytes_of(const fs::path& path) {
-  auto text = read_file(path);
-  EXPECT_TRUE(text);
-  return text ? *text : "";
 }
 
 std::string quantized(const Model& model, const fs::path& out, const QuantizeOptions& o,

@@ -82,6 +82,10 @@ TEST_P(EveryIsa, RotationsHaveTheReferenceBits) {
     ref.rotate(**rotation, x.data(), want.data());
     simd.rotate(**rotation, x.data(), got.data());
     ASSERT_TRUE(same_bits(got, want)) << "n " << n;
+    ref.unrotate(**rotation, want.data());
+    simd.unrotate(**rotation, got.data());
+    ASSERT_TRUE(same_bits(got, want)) << "back, n " << n;
+    for (size_t i = 0; i < x.size(); ++i) ASSERT_NEAR(got[i], x[i], 1e-5) << "n " << n;
   }
 }
 

@@ -196,6 +196,7 @@ const Kernels& table() {
       nullptr,
       quantize_int8,
       [](const Rotation& r, const float* x, float* out) { r.apply(x, out); },
+      [](const Rotation& r, float* x) { r.undo(x); },
       rms_norm,
       exp_sum,
       silu_mul,

@@ -333,6 +333,7 @@ const Kernels& avx2_table() {
     k.isa = Isa::kAvx2;
     set_float_panels_avx2(k);
     k.rotate = rotate_avx2;
+    k.unrotate = unrotate_avx2;
     k.dot_tile = dot_tile_avx2;
     k.find_unpack = find_unpack_avx2;
     k.find_dot = find_dot_avx2;
@@ -347,6 +348,7 @@ const Kernels& avx512_table() {
     k.isa = Isa::kAvx512;
     set_float_panels_avx512(k);
     k.rotate = rotate_avx512;
+    k.unrotate = unrotate_avx512;
     k.dot_tile = dot_tile_avx512;
     k.find_unpack = find_unpack_avx512;
     k.find_dot = find_dot_avx512;
@@ -361,6 +363,7 @@ const Kernels& neon_table() {
     k.isa = Isa::kNeon;
     set_float_panels_neon(k);
     k.rotate = rotate_neon;
+    k.unrotate = unrotate_neon;
     k.dot_tile = find_dot_tile_neon();
     k.find_unpack = find_unpack_neon;
     k.find_dot = [](const Codec&, int64_t) -> DotPacked { return nullptr; };

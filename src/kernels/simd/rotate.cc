@@ -46,13 +46,18 @@ HWY_INLINE void stage(V16& v) {
   }
 }
 
-/// Signs and the stages inside sixteen values, then those between them.
+HWY_INLINE void multiply_signs(const Rotation& r, int64_t i, V16& v) {
+  const V16 sign = load16(r.sign() + i);
+  for (int p = 0; p < kParts; ++p) v.part[p] = hn::Mul(v.part[p], sign.part[p]);
+}
+
+/// Signs where wanted and the stages inside sixteen values, then those between them.
+template <bool kSigns>
 HWY_INLINE void hadamard(const Rotation& r, const float* x, float* out) {
   const int64_t size = r.size();
   for (int64_t i = 0; i < size; i += kLanes) {
     V16 v = load16(x + i);
-    const V16 sign = load16(r.sign() + i);
-    for (int p = 0; p < kParts; ++p) v.part[p] = hn::Mul(v.part[p], sign.part[p]);
+    if constexpr (kSigns) multiply_signs(r, i, v);
     stage<1>(v);
     stage<2>(v);
     stage<4>(v);
@@ -68,17 +73,18 @@ HWY_INLINE void hadamard(const Rotation& r, const float* x, float* out) {
       }
 }
 
-/// The cosine transform across blocks, sixteen columns of them at a time.
-HWY_INLINE void across(const Rotation& r, float* out) {
+/// The cosine transform across blocks or its transpose, sixteen columns of them at a time.
+HWY_INLINE void across(const Rotation& r, bool transposed, float* out) {
+  if (r.odd() == 1) return;
   HWY_ALIGN float column[kMostBlocks * kLanes];
   const int64_t odd = r.odd(), power = r.power();
   for (int64_t i = 0; i < power; i += kLanes) {
     for (int64_t j = 0; j < odd; ++j) store16(load16(out + j * power + i), column + j * kLanes);
-    const float* weight = r.across();
-    for (int64_t k = 0; k < odd; ++k, weight += odd) {
+    const int64_t row = transposed ? 1 : odd, next = transposed ? odd : 1;
+    for (int64_t k = 0; k < odd; ++k) {
       V16 sum = zero16();
       for (int64_t j = 0; j < odd; ++j) {
-        const V w = hn::Set(d, weight[j]);
+        const V w = hn::Set(d, r.across()[k * row + j * next]);
         for (int p = 0; p < kParts; ++p)
           sum.part[p] = hn::MulAdd(w, hn::Load(d, column + j * kLanes + p * kWidth), sum.part[p]);
       }
@@ -88,8 +94,18 @@ HWY_INLINE void across(const Rotation& r, float* out) {
 }
 
 void rotate(const Rotation& r, const float* x, float* out) {
-  hadamard(r, x, out);
-  if (r.odd() > 1) across(r, out);
+  hadamard<true>(r, x, out);
+  across(r, false, out);
+}
+
+void unrotate(const Rotation& r, float* x) {
+  across(r, true, x);
+  hadamard<false>(r, x, x);
+  for (int64_t i = 0; i < r.size(); i += kLanes) {
+    V16 v = load16(x + i);
+    multiply_signs(r, i, v);
+    store16(v, x + i);
+  }
 }
 #endif  // AVX2, AVX3 or NEON
 
@@ -103,8 +119,11 @@ namespace planeloom::simd {
 #if HWY_ARCH_X86
 void rotate_avx2(const Rotation& r, const float* x, float* out) { N_AVX2::rotate(r, x, out); }
 void rotate_avx512(const Rotation& r, const float* x, float* out) { N_AVX3::rotate(r, x, out); }
+void unrotate_avx2(const Rotation& r, float* x) { N_AVX2::unrotate(r, x); }
+void unrotate_avx512(const Rotation& r, float* x) { N_AVX3::unrotate(r, x); }
 #else
 void rotate_neon(const Rotation& r, const float* x, float* out) { N_NEON::rotate(r, x, out); }
+void unrotate_neon(const Rotation& r, float* x) { N_NEON::unrotate(r, x); }
 #endif
 
 }  // namespace planeloom::simd

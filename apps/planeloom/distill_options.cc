@@ -1,0 +1,47 @@
+#include "distill_options.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace planeloom {
+namespace {
+
+/// Steps whose mean is told: one window's loss says little.
+constexpr size_t kMean = 16;
+
+double mean(const double* first, size_t n) {
+  double sum = 0;
+  for (size_t i = 0; i < n; ++i) sum += first[i];
+  return n ? sum / static_cast<double>(n) : 0;
+}
+double first_kl(const DistillSummary& s) { return mean(s.kl.data(), std::min(kMean, s.kl.size())); }
+double last_kl(const DistillSummary& s) {
+  const size_t n = std::min(kMean, s.kl.size());
+  return mean(s.kl.data() + (s.kl.size() - n), n);
+}
+
+}  // namespace
+
+Plot distill_plot(const DistillSummary& s) {
+  Plot plot{"KL to the original", "step", "KL, nats", false, true, {}};
+  Series series{"mean of 16 steps", {}, true};
+  for (size_t i = 0; i < s.kl.size(); i += kMean)
+    series.points.push_back(
+        {static_cast<double>(i), mean(s.kl.data() + i, std::min(kMean, s.kl.size() - i)), ""});
+  plot.series.push_back(std::move(series));
+  return plot;
+}
+
+nlohmann::ordered_json distill_results(const DistillSummary& s) {
+  return {{"steps", s.steps},      {"tokens", s.tokens}, {"first_kl", first_kl(s)},
+          {"last_kl", last_kl(s)}, {"text", s.text},     {"resumed_steps", s.resumed_steps},
+          {"seconds", s.seconds}};
+}
+
+std::string distill_sentence(const DistillSummary& s) {
+  return fmt::format("KL {:.4f} -> {:.4f} on the text it read, {} steps, {} tokens, {:.0f} s",
+                     first_kl(s), last_kl(s), s.steps, s.tokens, s.seconds);
+}
+
+}  // namespace planeloom

@@ -1,0 +1,37 @@
+// End-to-end distillation of what a quantized model's codes leave free: a factor of every row and
+// the norms' gains are changed until the model's next-token distribution is nearest to the
+// unquantized model's, KL(original || quantized), on some text. Codes stay as they are, and so do
+// size and speed. docs/distill.md.
+#pragma once
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "compress/calibration.h"
+
+namespace planeloom {
+
+struct DistillOptions {
+  double minutes = 0;       // how long, told from the first step's time; or
+  int64_t steps = 0;        // how many steps, then minutes does not count
+  int64_t windows = 2;      // of each step
+  double rate = 0.002;      // of Adam, relative: the largest change of a factor in a step, about
+  CalibrationOptions text;  // what it reads, over and over when the steps ask for more
+};
+
+struct DistillSummary {
+  int64_t steps = 0, tokens = 0, resumed_steps = 0;
+  std::string text;        // where it came from
+  std::vector<double> kl;  // of each step, before it
+  double seconds = 0;
+};
+
+/// Writes `quantized` with better scales to `out`. The progress is kept in OUT.partial: a run that
+/// was interrupted goes on there and gives the same bytes, whatever the threads. Ctrl-C stops it
+/// between steps with an error that says so. Errors: models of different shapes, formats without
+/// fp16 scales of rows (codecs/scale_rows.h), losses that are not finite.
+Result<DistillSummary> distill(const Model& original, const Model& quantized,
+                               const std::filesystem::path& out, const DistillOptions& options,
+                               const Compute& compute, Progress& progress);
+
+}  // namespace planeloom
