@@ -12,42 +12,25 @@ namespace planeloom {
 namespace {
 
 struct Options {
-  std::string model, file, reference, activations = "int8", reference_activations = "float",
-                                      cache = "f16";
+  std::vector<std::string> models;
+  std::string file, reference, activations = "int8", reference_activations = "float", cache = "f16";
   ScoreOptions score;
   bool json = false;
 };
 
-Status run(Options& o) {
-  PL_TRY(auto context, AppContext::create());
-  PL_TRY(const std::string text, read_input(o.file));
-  TerminalProgress progress;
-  o.score.session.activations =
-      o.activations == "float" ? ActivationMode::kFloat : ActivationMode::kInt8;
-  o.score.session.cache = cache_type(o.cache);
-  PL_TRY(const auto path, resolve_model(o.model));
-  std::unique_ptr<LogitStore> reference;
-  if (!o.reference.empty()) {
-    ScoreOptions as_reference = o.score;
-    as_reference.session.activations =
-        o.reference_activations == "float" ? ActivationMode::kFloat : ActivationMode::kInt8;
-    PL_TRY(const auto reference_path, resolve_model(o.reference));
-    PL_CHECK(check_same_tokens(path, reference_path, text));
-    PL_TRY(reference,
-           record_reference(reference_path, text, as_reference, context->compute(), progress));
-  }
-  PL_TRY(const ScoredModel scored,
-         score_model(path, text, o.score, context->compute(), reference.get(), progress));
-  progress.finish();
-  nlohmann::ordered_json object = score_json(scored);
-  object["isa"] = context->isa();
-  object["threads"] = context->threads();
-  object["activations"] = o.activations;
+Status print(const Options& o, const std::string& model, const ScoredModel& scored,
+             const AppContext& context) {
   if (o.json) {
+    nlohmann::ordered_json object{{"model", model}};
+    object.update(score_json(scored));
+    object["isa"] = context.isa();
+    object["threads"] = context.threads();
+    object["activations"] = o.activations;
     print_json(object);
-    return {};
+    return flush_output();
   }
   const TextScore& s = scored.score;
+  if (o.models.size() > 1) fmt::print("{}:\n", model);
   fmt::print("perplexity {:.4f} ± {:.4f} over {} predictions in {} windows of {}{}\n", s.perplexity,
              s.perplexity_stderr, grouped(s.tokens), s.windows, o.score.windows.context,
              s.interrupted ? " (interrupted: these are not all)" : "");
@@ -63,6 +46,39 @@ Status run(Options& o) {
       "{}; logits {:016x}\n",
       scored.bits_per_weight_linear, scored.bits_per_weight_file, human_bytes(scored.file_bytes),
       s.prefill_tokens_per_second, human_bytes(peak_rss_bytes()), s.logits_hash);
+  return flush_output();
+}
+
+ActivationMode mode(const std::string& name) {
+  return name == "float" ? ActivationMode::kFloat : ActivationMode::kInt8;
+}
+
+Status run(Options& o) {
+  PL_TRY(auto context, AppContext::create());
+  PL_TRY(const std::string text, read_input(o.file));
+  TerminalProgress progress;
+  o.score.session.activations = mode(o.activations);
+  o.score.session.cache = cache_type(o.cache);
+  std::vector<std::filesystem::path> paths;
+  for (const std::string& model : o.models) {
+    PL_TRY(paths.emplace_back(), resolve_model(model));
+  }
+  std::unique_ptr<LogitStore> reference;
+  if (!o.reference.empty()) {
+    ScoreOptions as_reference = o.score;
+    as_reference.session.activations = mode(o.reference_activations);
+    PL_TRY(const auto reference_path, resolve_model(o.reference));
+    for (const auto& path : paths) PL_CHECK(check_same_tokens(path, reference_path, text));
+    PL_TRY(reference,
+           record_reference(reference_path, text, as_reference, context->compute(), progress));
+  }
+  for (size_t i = 0; i < paths.size(); ++i) {
+    PL_TRY(const ScoredModel scored,
+           score_model(paths[i], text, o.score, context->compute(), reference.get(), progress));
+    progress.finish();
+    PL_CHECK(print(o, o.models[i], scored, *context));
+    if (scored.score.interrupted) break;
+  }
   return {};
 }
 
@@ -72,7 +88,12 @@ void add_perplexity(CLI::App& app) {
   CLI::App* command =
       app.add_subcommand("perplexity", "Score a text, and the distance from a reference model");
   auto o = std::make_shared<Options>();
-  command->add_option("-m,--model", o->model, "Model: a path or a pulled name")->required();
+  command
+      ->add_option("-m,--model", o->models,
+                   "Model: a path or a pulled name; given again, each is scored in turn, and the "
+                   "reference is read once")
+      ->allow_extra_args(false)
+      ->required();
   command->add_option("-f,--file", o->file, "The text")->required()->check(CLI::ExistingFile);
   command->add_option("--reference", o->reference,
                       "Model whose distributions are taken as the truth");

@@ -15,7 +15,7 @@ struct DistillOptions {
   double minutes = 0;       // how long, told from the first step's time; or
   int64_t steps = 0;        // how many steps, then minutes does not count
   int64_t windows = 2;      // of each step
-  double rate = 0.002;      // of Adam, relative: the largest change of a factor in a step, about
+  double rate = 0.005;      // of Adam, relative: the largest change of a factor in a step, about
   CalibrationOptions text;  // what it reads, over and over when the steps ask for more
 };
 

@@ -49,8 +49,8 @@ class Distill : public testing::Test {
   Result<DistillSummary> run(const std::string& name, Progress& progress, int threads = 1,
                              Isa isa = supported_isas().back()) {
     ThreadPool pool(threads);
-    return distill(original_, quantized_, folder_.path / name, options_,
-                   {&pool, &kernels_for(isa)}, progress);
+    return distill(original_, quantized_, folder_.path / name, options_, {&pool, &kernels_for(isa)},
+                   progress);
   }
   std::string bytes(const std::string& name, int threads = 1) {
     Silent progress;

@@ -1,38 +1,17 @@
 #!/usr/bin/env bash
-# What the three quantizers cost on the real models, beside the unquantized ones. Needs a folder with the evaluation and
-# calibration text (wikitext-2/evaluation.txt, wikitext-2/calibration.txt):
-#   ./dev study quality FOLDER [OUT]
+# What every method leaves of the real models at every size, beside llama.cpp's types, on four texts that calibration never saw:
+#   ./dev study quality DATA [OUT]      (build/study-quality: OUT/quality.md and its drawings; nothing is committed)
+# DATA holds wikitext-2/evaluation.txt, wikitext-2/calibration.txt and gsm8k/test.jsonl.
+#
+# MODELS        smollm2-135m-instruct,gemma-3-270m
+# ONLY          names of rows, with semicolons: those are made and scored now; OUT keeps every row, so one after another will do
+# LLAMA_BIN     a folder with llama-quantize, llama-imatrix and llama-perplexity; without it llama.cpp is built, outside the
+#               repository, from the source archive of the PyPI package llama-cpp-python
+# IK_LLAMA_BIN  the same of ik_llama.cpp, whose types are measured beside when given
 set -euo pipefail
-data=${1:?usage: ./dev study quality FOLDER [OUT]} out=${2:-build/study-quality}
+data=${1:?usage: ./dev study quality DATA [OUT]} out=${2:-build/study-quality}
 mkdir -p "$out"
-head -c 131072 "$data/wikitext-2/evaluation.txt" > "$out/text.txt"
-run=build/release/planeloom
-
-score() {  # NAME MODEL REFERENCE WINDOWS [OPTION...]
-  echo "$1" >&2
-  "$run" perplexity -m "$2" -f "$out/text.txt" --reference "$3" --windows "$4" --json "${@:5}" > "$out/$1.json"
-}
-squeeze() {  # NAME MODEL METHOD
-  [ -f "$out/$1.gguf" ] || "$run" quantize -m "$2" -o "$out/$1.gguf" --method "$3" \
-    --calibration "$data/wikitext-2/calibration.txt" --calibration-tokens 16384 >&2
-}
-
-for pair in smollm2-135m-instruct:20 gemma-3-270m:10; do
-  model=${pair%:*} windows=${pair#*:}
-  score "$model.float" "$model" "$model" "$windows" --activations float
-  score "$model.int8" "$model" "$model" "$windows"
-  for method in rtn bpdq ptqtp; do
-    squeeze "$model.$method" "$model" "$method"
-    score "$model.$method" "$out/$model.$method.gguf" "$model" "$windows"
-  done
-done
-python3 - "$out" <<'PY'
-import json, pathlib, sys
-print("| model | bits/weight linears | bits/weight file | MB | perplexity | mean KL | top-1 % |\n|---|---:|---:|---:|---:|---:|---:|")
-for path in sorted(pathlib.Path(sys.argv[1]).glob("*.json")):
-    if path.name.endswith(".report.json"):
-        continue
-    j = json.loads(path.read_text())
-    print(f"| {path.stem} | {j['bits_per_weight_linear']:.3f} | {j['bits_per_weight_file']:.3f} | {j['file_bytes'] / 1e6:.1f} "
-          f"| {j['perplexity']:.4g} ± {j['perplexity_stderr']:.2g} | {j['kl_mean']:.6f} | {100 * j['top1_agreement']:.2f} |")
-PY
+. tools/studies/llama.sh
+llama_bin llama-quantize llama-imatrix llama-perplexity
+export LLAMA_BIN
+exec "$PLANELOOM_PYTHON" tools/studies/quality.py "$data" "$out"

@@ -13,21 +13,8 @@
 # OUT needs about 20 GB: the shapes' files hold random weights.
 set -euo pipefail
 out=${1:-build/study-speed}
-cache=${PLANELOOM_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/planeloom}
 mkdir -p "$out"
-
-if [ -z "${LLAMA_BIN:-}" ]; then
-  source=$cache/peers/llama-cpp-python-0.3.36
-  if [ ! -f "$source/build/build.ninja" ]; then
-    mkdir -p "$source"
-    archive=$(PYTHONPATH=tools "$PLANELOOM_PYTHON" -c \
-      'import pathlib, sys, fetch_templates; print(fetch_templates.download(pathlib.Path(sys.argv[1])))' "$source")
-    tar -xzf "$archive" -C "$source" --strip-components=1
-    cmake -G Ninja -S "$source/vendor/llama.cpp" -B "$source/build" -DCMAKE_BUILD_TYPE=Release -DGGML_NATIVE=ON \
-      -DLLAMA_CURL=OFF -DLLAMA_OPENSSL=OFF -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_SERVER=OFF >&2
-  fi
-  cmake --build "$source/build" --target llama-bench llama-completion llama-quantize >&2  # goes on where it was stopped
-  LLAMA_BIN=$source/build/bin
-fi
+. tools/studies/llama.sh
+llama_bin llama-bench llama-completion llama-quantize
 export LLAMA_BIN
 exec "$PLANELOOM_PYTHON" tools/studies/speed.py "$out"

@@ -1,0 +1,191 @@
+"""What ./dev study quality measures (quality.sh sets it up). Every row is a file made once and scored once on every text; OUT
+keeps both, so that a study that was stopped goes on."""
+import datetime
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import time
+
+import quality_page
+import quality_texts
+from engines import PLANELOOM, cpu, run
+
+DATA, OUT = sys.argv[1], pathlib.Path(sys.argv[2])
+MODELS = os.environ.get("MODELS", "smollm2-135m-instruct,gemma-3-270m").split(",")
+ONLY = set(filter(None, os.environ.get("ONLY", "").split(";")))  # rows; empty: all
+WINDOWS = {"smollm2-135m-instruct": 20, "gemma-3-270m": 10}
+TOKENS = 16384
+DISTILL = ["--minutes", 15, "--text-tokens", 65536]
+
+DISTILLED = ", distilled"  # after a row's name: its file after `planeloom distill`
+
+# name: (calibration, options). "matched" is text like WikiText-2's windows, "mixed" is prose, code and the model's own.
+PLAIN = {
+    "RTN 2-bit g64": (None, "--method rtn"),
+    "RTN 2-bit g64, clipped": ("matched", "--method rtn --clip"),
+    "HQQ 2-bit g64": (None, "--method hqq"),
+    "GPTQ 2-bit g64": ("matched", "--method gptq"),
+    "GPTQ 2-bit g64, rotated": ("matched", "--method gptq --rotate"),
+    "GPTQ 3-bit g192": ("matched", "--method gptq --bits 3 --group 192"),
+    "BPDQ 2-bit g64, as published": ("matched", "--method bpdq"),
+    "BPDQ 2-bit g64 bytes, rotated, refined": ("matched", "--method bpdq --coefficients byte --rotate --refine 4"),
+    "PTQTP g128, as published": (None, "--method ptqtp"),
+}
+TRELLIS = {
+    "2": "", "2, k and v 3": "--bits-for k=3,v=3", "2, down, o and v 3": "--bits-for down=3,o=3,v=3", "3": "--bits 3",
+}
+ROWS = dict(PLAIN)
+for bits, options in TRELLIS.items():
+    for text in ("matched", "mixed"):
+        ROWS[f"trellis {bits}, {text}"] = (text, f"--method trellis {options}")
+        for name, more in ((f"trellis {bits}, {text}", options), (f"trellis {bits}, {text}, upstream", options + " --upstream 1")):
+            ROWS[name] = (text, f"--method trellis {more}")
+            ROWS[name + DISTILLED] = ROWS[name]
+
+LLAMA = ["IQ2_XXS", "IQ2_XS", "IQ2_M", "Q2_K", "IQ3_XXS", "IQ3_S", "Q3_K_S"]
+IK_LLAMA = ["IQ2_KT", "IQ2_K", "IQ2_KL", "IQ3_KT", "IQ3_K"]
+
+
+def tell(text):
+    print(f"quality: {text}", file=sys.stderr, flush=True)
+
+
+def slug(text):
+    return re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-").lower()
+
+
+def cached(path, make):
+    if not path.exists():
+        value = make()
+        path.with_suffix(".tmp").write_text(json.dumps(value))
+        path.with_suffix(".tmp").rename(path)
+    return json.loads(path.read_text())
+
+
+class Study:
+    """One model's rows."""
+
+    def __init__(self, model):
+        self.model, self.windows = model, WINDOWS[model]
+        self.texts, self.calibration = quality_texts.make(DATA, OUT, PLANELOOM, model)
+
+    def file(self, name):
+        return OUT / f"{self.model}.{slug(name)}.gguf"
+
+    def quantized(self, name, calibration, options):
+        """Makes the file; returns what its report says."""
+        path = self.file(name)
+        if name.endswith(DISTILLED):
+            return cached(path.with_suffix(".made.json"), lambda: self.distilled(name, path, calibration, options))
+        text = ["--calibration", self.calibration[calibration]] if calibration else []
+        tokens = ["--calibration-tokens", TOKENS] if calibration else []
+
+        def make():
+            tell(f"{self.model}: {name}")
+            run(PLANELOOM, "quantize", "-m", self.model, "-o", path, "--force", *options.split(), *text, *tokens)
+            return json.loads(path.with_name(path.name + ".report.json").read_text())["results"]
+        return cached(path.with_suffix(".made.json"), make)
+
+    def distilled(self, name, path, calibration, options):
+        plain = name.removesuffix(DISTILLED)
+        made = self.quantized(plain, calibration, options)
+        tell(f"{self.model}: {name}")
+        run(PLANELOOM, "distill", "-m", self.file(plain), "--reference", self.model, "-o", path, "--force", *DISTILL,
+            "--text", self.calibration[calibration])
+        found = json.loads(path.with_name(path.name + ".report.json").read_text())["results"]
+        return {**made, "file_bytes": path.stat().st_size, "seconds": made["seconds"] + found["seconds"], "distill": found}
+
+    def scores(self, name, path):
+        """{text: score}, on every text that has none yet."""
+        found = {}
+        for text, source in self.texts.items():
+            found[text] = cached(path.with_suffix(f".{slug(text)}.json"), lambda: json.loads(run(
+                PLANELOOM, "perplexity", "-m", path, "-f", source, "--reference", self.model, "--windows", self.windows, "--json")))
+        return found
+
+    def score_together(self, rows):
+        """Scores what is not scored yet, the reference reading each text once."""
+        for text, source in self.texts.items():
+            missing = [name for name in rows if not self.file(name).with_suffix(f".{slug(text)}.json").exists()]
+            if not missing:
+                continue
+            tell(f"{self.model}: {text}, {len(missing)} files")
+            models = [x for name in missing for x in ("-m", self.file(name))]
+            lines = run(PLANELOOM, "perplexity", *models, "-f", source, "--reference", self.model, "--windows", self.windows, "--json")
+            decoder, at = json.JSONDecoder(), 0
+            for name in missing:
+                score, at = decoder.raw_decode(lines, at)
+                at += len(lines[at:]) - len(lines[at:].lstrip())
+                self.file(name).with_suffix(f".{slug(text)}.json").write_text(json.dumps(score))
+
+    def ours(self):
+        rows = {name: how for name, how in ROWS.items() if not ONLY or name in ONLY}
+        made = {name: self.quantized(name, *how) for name, how in rows.items()}
+        self.score_together(rows)
+        return [{"engine": "Planeloom", "name": name, "calibration": rows[name][0] or "none", "bits": made[name]["bits_per_weight_linear"],
+                 "bytes": made[name]["file_bytes"], "seconds": made[name]["seconds"],
+                 "perplexity": scores["WikiText-2"]["perplexity"], "kl": {t: s["kl_mean"] for t, s in scores.items()}}
+                for name in rows for scores in [self.scores(name, self.file(name))]]
+
+    def theirs(self, engine, folder, types):
+        """Types of llama.cpp or ik_llama.cpp, embedding and head kept in F16, importance matrix from each calibration text."""
+        rows = []
+        folder, stem = pathlib.Path(folder), f"{self.model}.{slug(engine)}"
+        f16 = OUT / f"{stem}.F16.gguf"
+        for calibration in ("matched", "mixed"):
+            for kind in types:
+                name = f"{kind}, {calibration}"
+                if ONLY and name not in ONLY:
+                    continue
+                path = OUT / f"{stem}.{kind}.{calibration}.gguf"
+                row = cached(path.with_suffix(".json"), lambda: self.their_row(folder, f16, path, kind, calibration))
+                rows.append({"engine": engine, "name": name, "calibration": calibration, **row})
+        return rows
+
+    def their_row(self, folder, f16, path, kind, calibration):
+        tell(f"{self.model}: {path.name}")
+        if not f16.exists():
+            shipped = run(PLANELOOM, "pull", self.model).strip()
+            run(folder / "llama-quantize", "--allow-requantize", shipped, f16, "F16")
+        matrix = OUT / f"{f16.stem}.{calibration}.imatrix"
+        if not matrix.exists():  # 128 windows: at least as much as distillation reads
+            run(folder / "llama-imatrix", "-m", f16, "-f", self.calibration[calibration], "-o", matrix, "-c", 512, "--chunks", 128)
+        begin = time.perf_counter()
+        run(folder / "llama-quantize", "--imatrix", matrix, "--token-embedding-type", "f16", "--output-tensor-type", "f16", f16, path, kind)
+        seconds = time.perf_counter() - begin
+        row = {"seconds": seconds, "bytes": path.stat().st_size, "bits": bits_of_linears(path), "kl": {}}
+        for text, source in self.texts.items():
+            base = OUT / f"{f16.stem}.{slug(text)}.base"
+            common = ["-f", source, "-c", 512, "--chunks", self.windows, "--kl-divergence-base", base]
+            if not base.exists():
+                run(folder / "llama-perplexity", "-m", f16, *common)
+            said = run(folder / "llama-perplexity", "-m", path, *common, "--kl-divergence")
+            row["kl"][text] = float(re.search(r"Mean\s+KLD:\s+([0-9.]+)", said)[1])
+            if text == "WikiText-2":
+                row["perplexity"] = float(re.search(r"Mean PPL\(Q\)\s*:\s+([0-9.]+)", said)[1])
+        return row
+
+
+def bits_of_linears(path):
+    from gguf import GGUFReader
+    tensors = [t for t in GGUFReader(path).tensors if t.name.startswith("blk.") and len(t.shape) == 2]
+    return 8 * sum(int(t.n_bytes) for t in tensors) / sum(int(t.n_elements) for t in tensors)
+
+
+def main():
+    for model in MODELS:
+        study = Study(model)
+        rows = study.ours() + study.theirs("llama.cpp", os.environ["LLAMA_BIN"], LLAMA)
+        if os.environ.get("IK_LLAMA_BIN"):
+            rows += study.theirs("ik_llama.cpp", os.environ["IK_LLAMA_BIN"], IK_LLAMA)
+        about = {"model": model, "windows": study.windows, "cpu": cpu(), "date": datetime.date.today().isoformat(),
+                 "revision": subprocess.run(["git", "describe", "--always", "--dirty"], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()}
+        (OUT / f"{model}.rows.json").write_text(json.dumps({"about": about, "rows": rows}, indent=1))
+    page = quality_page.write(OUT, [OUT / f"{model}.rows.json" for model in MODELS])
+    tell(f"written: {page}")
+
+
+main()
