@@ -6,6 +6,7 @@
 #include "base/report.h"
 #include "commands.h"
 #include "common.h"
+#include "compress/bit_budget.h"
 #include "compress/quantize_model.h"
 #include "distill_options.h"
 
@@ -15,7 +16,8 @@ namespace {
 struct Options {
   std::string model, out;
   QuantizeOptions quantize;
-  int group = 0;  // 0: the method's published one
+  double bpw = 0;  // 0: as the method and --bits say
+  int group = 0;   // 0: the method's published one
   int64_t calibration_tokens = 16384;
   bool json = false, force = false;
   bool rotate = false, no_rotate = false;  // neither: what the method is made for
@@ -126,6 +128,11 @@ Status run(Options& o) {
   if (std::filesystem::exists(o.out, error) && !o.force)
     return fail("[quantize] {} exists; --force replaces it", o.out);
   PL_TRY(const Model model, load_model(path));
+  if (o.bpw > 0) {
+    PL_TRY(BitBudget budget, trellis_within(model, o.bpw));
+    quant.bits = budget.bits;
+    o.quantize.layer_bits = std::move(budget.layer_bits);
+  }
   TerminalProgress progress;
   o.quantize.keep_partial = o.distills();
   PL_TRY(QuantizeSummary summary,
@@ -170,10 +177,17 @@ void add_quantize(CLI::App& app) {
           "-o,--out", o->out,
           "File to write; OUT.partial holds an unfinished run, OUT.report.* says what was lost")
       ->required();
-  command
-      ->add_option("--method", o->quantize.quant.method, "rtn, hqq, gptq, bpdq, ptqtp or trellis")
-      ->check(CLI::IsMember({"rtn", "hqq", "gptq", "bpdq", "ptqtp", "trellis"}))
-      ->capture_default_str();
+  auto* method = command
+                     ->add_option("--method", o->quantize.quant.method,
+                                  "rtn, hqq, gptq, bpdq, ptqtp or trellis")
+                     ->check(CLI::IsMember({"rtn", "hqq", "gptq", "bpdq", "ptqtp", "trellis"}))
+                     ->capture_default_str();
+  auto* bpw = command
+                  ->add_option("--bpw", o->bpw,
+                               "So many bits per weight over the linears at most, every scale "
+                               "counted: the best that is known for them, a trellis whose more "
+                               "sensitive linears have one bit more")
+                  ->check(CLI::Range(1.0, 8.0));
   auto* bits = command
                    ->add_option("--bits", o->quantize.quant.bits,
                                 "Bits per weight, scales not counted: 1 to 4, of a trellis 1 to 3 "
@@ -264,12 +278,21 @@ void add_quantize(CLI::App& app) {
   command->add_flag("--force", o->force, "Replace OUT when it exists");
   command->add_flag("--json", o->json, "One JSON object instead of text");
   set_examples(command,
+               "planeloom quantize -m smollm2-135m-instruct -o smol.gguf --bpw 2.4\n"
                "planeloom quantize -m smollm2-135m-instruct -o smol.bpdq2.gguf --method bpdq "
                "--bits 2 --group 64\n"
                "planeloom quantize -m model.gguf -o out.gguf --method trellis --bits 2 "
                "--calibration prose.txt,code.py,self --distill 20\n"
                "planeloom quantize -m model.gguf -o out.gguf --method gptq --bits 3 --group 128");
-  on_run(command, [o, bits]() -> Status {
+  on_run(command, [o, bits, bpw, method]() -> Status {
+    if (!bpw->empty()) {
+      if ((!method->empty() && o->quantize.quant.method != "trellis") || !bits->empty() ||
+          !o->quantize.bits.empty())
+        return fail(
+            "[quantize] --bpw chooses the bits of a trellis: not with another --method, "
+            "--bits or --bits-for");
+      o->quantize.quant.method = "trellis";
+    }
     if (o->quantize.quant.method == "ptqtp" && (!bits->empty() || !o->quantize.bits.empty()))
       return fail(
           "[quantize] --bits and --bits-for do not apply: ptqtp always has two trit-planes");

@@ -27,7 +27,9 @@ const Stage kStages[] = {{{Linear::kQ, Linear::kK, Linear::kV}},
                          {{Linear::kGate, Linear::kUp}},
                          {{Linear::kDown}}};
 
-int bits_of(const QuantizeOptions& o, Linear linear) {
+int bits_of(const QuantizeOptions& o, int64_t layer, Linear linear) {
+  if (const auto one = o.layer_bits.find({layer, linear}); one != o.layer_bits.end())
+    return one->second;
   const auto own = o.bits.find(linear);
   return own == o.bits.end() ? o.quant.bits : own->second;
 }
@@ -81,6 +83,9 @@ Result<std::string> fingerprint(const Model& model, const QuantizeOptions& o) {
       o.upstream_damping);
   for (const auto& [linear, bits] : o.bits)
     text += fmt::format("bits of linear {}: {}\n", static_cast<int>(linear), bits);
+  for (const auto& [at, bits] : o.layer_bits)
+    text += fmt::format("bits of linear {} in layer {}: {}\n", static_cast<int>(at.second),
+                        at.first, bits);
   if (!reads_text(o)) return text;
   const CalibrationOptions& c = o.calibration;
   text += "calibration";
@@ -365,7 +370,7 @@ class Run {
       if (target_) target_->apply(compute_, options_.upstream, w.rows, weights_);
       LayerInput input{weights_, w.rows, w.cols};
       if (hessian) input.prepared = &*hessian;
-      quant.bits = bits_of(options_, linear);
+      quant.bits = bits_of(options_, layer, linear);
       auto result = quantize_layer(input, quant, *compute_.pool);
       if (!result) return fail("[quantize] {}: {}", name, result.error().message);
       entries_.push_back({name, std::move(result->matrix), report_to_json(result->report)});
@@ -427,11 +432,12 @@ Result<QuantizeSummary> quantize_model(const Model& model, const std::filesystem
   const auto start = std::chrono::steady_clock::now();
   PL_CHECK(check_output(out));
   PL_CHECK(check_options(options.quant));
-  for (const Linear linear : kBlockLinears) {
-    QuantOptions own = options.quant;
-    own.bits = bits_of(options, linear);
-    PL_CHECK(check_options(own));
-  }
+  for (int64_t l = 0; l < model.config.layers; ++l)
+    for (const Linear linear : kBlockLinears) {
+      QuantOptions own = options.quant;
+      own.bits = bits_of(options, l, linear);
+      PL_CHECK(check_options(own));
+    }
   PL_CHECK(check_widths(model, options));
   if (!(options.upstream >= 0 && options.upstream <= 1) || !(options.upstream_damping > 0))
     return fail("[quantize] upstream {}, damping {}; 0 to 1 and above 0 wanted", options.upstream,

@@ -34,16 +34,12 @@ PLAIN = {
     "BPDQ 2-bit g64 bytes, rotated, refined": ("matched", "--method bpdq --coefficients byte --rotate --refine 4"),
     "PTQTP g128, as published": (None, "--method ptqtp"),
 }
-TRELLIS = {
-    "2": "", "2, k and v 3": "--bits-for k=3,v=3", "2, down, o and v 3": "--bits-for down=3,o=3,v=3", "3": "--bits 3",
-}
 ROWS = dict(PLAIN)
-for bits, options in TRELLIS.items():
+ROWS["trellis 2-bit, matched"] = ("matched", "--method trellis")
+for bpw in (2.1, 2.4, 2.75, 3.05):
     for text in ("matched", "mixed"):
-        ROWS[f"trellis {bits}, {text}"] = (text, f"--method trellis {options}")
-        for name, more in ((f"trellis {bits}, {text}", options), (f"trellis {bits}, {text}, upstream", options + " --upstream 1")):
-            ROWS[name] = (text, f"--method trellis {more}")
-            ROWS[name + DISTILLED] = ROWS[name]
+        for name, more in ((f"at most {bpw}, {text}", ""), (f"at most {bpw}, {text}, upstream", " --upstream 1")):
+            ROWS[name] = ROWS[name + DISTILLED] = (text, f"--bpw {bpw}{more}")
 
 LLAMA = ["IQ2_XXS", "IQ2_XS", "IQ2_M", "Q2_K", "IQ3_XXS", "IQ3_S", "Q3_K_S"]
 IK_LLAMA = ["IQ2_KT", "IQ2_K", "IQ2_KL", "IQ3_KT", "IQ3_K"]

@@ -1,6 +1,8 @@
 """The texts of ./dev study quality: four to score, and two to calibrate on, whole pieces of which alternate. None is in both."""
+import concurrent.futures
 import hashlib
 import json
+import os
 import pathlib
 import random
 import subprocess
@@ -30,8 +32,12 @@ def library(for_calibration):
 def written(planeloom, model, count, seed):
     """Texts that the model writes at temperature 1, each begun with a common word."""
     plain = ["--temp", 1, "--top-k", 0, "--top-p", 1, "--min-p", 0, "--ignore-eos", "--ctx", 700, "-n", 600]
-    return [subprocess.run([str(x) for x in (planeloom, "run", "-m", model, "--raw", "-p", WORDS[i % len(WORDS)], "--seed", seed + i, *plain)],
-                           check=True, stdout=subprocess.PIPE, text=True, stderr=subprocess.DEVNULL).stdout + "\n" for i in range(count)]
+
+    def one(i):
+        command = [planeloom, "--threads", 1, "run", "-m", model, "--raw", "-p", WORDS[i % len(WORDS)], "--seed", seed + i, *plain]
+        return subprocess.run(list(map(str, command)), check=True, stdout=subprocess.PIPE, text=True, stderr=subprocess.DEVNULL).stdout + "\n"
+    with concurrent.futures.ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        return list(pool.map(one, range(count)))
 
 
 def make(data, out, planeloom, model):

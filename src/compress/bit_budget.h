@@ -1,0 +1,21 @@
+#pragma once
+#include <map>
+#include <utility>
+
+#include "models/model.h"
+
+namespace planeloom {
+
+/// Bits of a trellis for every linear of a model.
+struct BitBudget {
+  int bits = 0;                                          // of all linears but
+  std::map<std::pair<int64_t, Linear>, int> layer_bits;  // these, which have one more
+  double bits_per_weight = 0;                            // of the linears, every scale counted
+};
+
+/// The most that fits `bits_per_weight` over the linears, every scale counted: K bits everywhere
+/// and one more where it lowers the loss most for its size (docs/trellis.md has what was measured).
+/// An error when one bit does not fit.
+Result<BitBudget> trellis_within(const Model& model, double bits_per_weight);
+
+}  // namespace planeloom

@@ -1,0 +1,86 @@
+#include "compress/bit_budget.h"
+
+#include <gtest/gtest.h>
+
+#include "codecs/trellis.h"
+#include "compress/quantize_model.h"
+#include "compress/run_helpers.h"
+#include "decode/tiny_text.h"
+
+namespace planeloom {
+namespace {
+
+Model tiny() {
+  TinyOptions options = tiny_text_options();
+  options.ffn = 128;
+  auto model = load_model(std::shared_ptr<const ModelFile>(make_tiny_model(options)));
+  EXPECT_TRUE(model) << (model ? "" : model.error().message);
+  return *model;
+}
+
+TEST(BitBudget, NeverAboveItAndGrowingWithIt) {
+  const Model model = tiny();
+  double largest = 0, weights = 0;
+  for (const LayerWeights& layer : model.layers)
+    for (const PackedMatrix& w : layer.linears) {
+      const auto size = static_cast<double>(w.rows * w.cols);
+      weights += size;
+      largest = std::max(largest, size);
+    }
+  double last = 0;
+  int last_bits = 0;
+  for (double wanted = 1.4; wanted < 4; wanted += 0.01) {
+    const auto budget = trellis_within(model, wanted);
+    ASSERT_TRUE(budget) << budget.error().message;
+    EXPECT_LE(budget->bits_per_weight, wanted);
+    EXPECT_GE(budget->bits_per_weight, last);
+    EXPECT_GE(budget->bits, last_bits);
+    if (wanted < 3.2) {
+      EXPECT_GT(budget->bits_per_weight, wanted - largest / weights) << "another one fits";
+    }
+    last = budget->bits_per_weight;
+    last_bits = budget->bits;
+  }
+  EXPECT_EQ(last_bits, kMaxTrellisBits);
+}
+
+TEST(BitBudget, ValuesComeFirst) {
+  const Model model = tiny();
+  const auto all = trellis_within(model, 2.5);
+  ASSERT_TRUE(all);
+  const auto some = trellis_within(model, bits_per_weight(**trellis_codec(2), 64, 64) + 0.05);
+  ASSERT_TRUE(some);
+  EXPECT_TRUE(all->layer_bits.contains({0, Linear::kV}));
+  for (const auto& [at, bits] : some->layer_bits) EXPECT_EQ(at.second, Linear::kV);
+  EXPECT_FALSE(some->layer_bits.empty());
+}
+
+TEST(BitBudget, LessThanOneBitIsRefused) {
+  const auto budget = trellis_within(tiny(), 1.0);
+  ASSERT_FALSE(budget);
+  EXPECT_NE(budget.error().message.find("one bit and its scales take 1."), std::string::npos);
+}
+
+/// What is written has the bits that were reckoned.
+TEST(BitBudget, IsWhatTheFileHas) {
+  const Folder folder;
+  const Model model = tiny();
+  const auto budget = trellis_within(model, 2.45);
+  ASSERT_TRUE(budget);
+  QuantizeOptions o;
+  o.quant.method = "trellis";
+  o.quant.bits = budget->bits;
+  o.layer_bits = budget->layer_bits;
+  o.rotation_seed = 1;
+  o.calibration.windows = 1;
+  o.calibration.context = 32;
+  ThreadPool pool(1);
+  Silent progress;
+  const auto done = quantize_model(model, folder.path / "a.gguf", o,
+                                   {&pool, &kernels_for(Isa::kScalar)}, progress);
+  ASSERT_TRUE(done) << done.error().message;
+  EXPECT_DOUBLE_EQ(done->bits_per_weight_linear, budget->bits_per_weight);
+}
+
+}  // namespace
+}  // namespace planeloom
