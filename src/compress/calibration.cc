@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/file.h"
+#include "base/hash.h"
 #include "decode/sampler.h"
 
 namespace planeloom {
@@ -212,6 +213,21 @@ Status check_calibration(const Tokenizer& tokenizer, const CalibrationOptions& o
   for (size_t i = 0; i < o.sources.size(); ++i)
     if (o.sources[i] != kSelfSource) PL_CHECK(from_file(tokenizer, o, i));
   return {};
+}
+
+Result<std::string> calibration_fingerprint(const CalibrationOptions& o) {
+  std::string text = "calibration";
+  for (const std::string& source : o.sources) {
+    if (source == kSelfSource) {
+      text += " self";
+      continue;
+    }
+    PL_TRY(const std::string bytes, read_input(source));
+    Sha256 file;
+    file.update(std::as_bytes(std::span(bytes)));
+    text += " " + file.hex();
+  }
+  return text + fmt::format(" {} x {} seed {}\n", o.windows, o.context, o.seed);
 }
 
 }  // namespace planeloom

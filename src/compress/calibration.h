@@ -60,6 +60,10 @@ Result<CalibrationText> calibration_text(const Model& model, const Tokenizer& to
                                          const Compute& compute, const CalibrationOptions& options,
                                          const WindowStore* kept, Progress& progress);
 
+/// What the text depends on, but for the model: the bytes of the files, lengths and the seed. An
+/// error when a file cannot be read.
+Result<std::string> calibration_fingerprint(const CalibrationOptions& options);
+
 /// The errors of calibration_text that can be told without the model's writing anything.
 Status check_calibration(const Tokenizer& tokenizer, const CalibrationOptions& options);
 

@@ -7,7 +7,6 @@
 #include <nlohmann/json.hpp>
 
 #include "base/file.h"
-#include "base/hash.h"
 #include "codecs/planes.h"
 #include "codecs/rotation.h"
 #include "compress/statistics.h"
@@ -68,15 +67,10 @@ ErrorReport report_from_json(const std::string& text) {
 /// Everything that the output depends on: weights, method, calibration. Threads and ISA are not in
 /// it: they change nothing.
 Result<std::string> fingerprint(const Model& model, const QuantizeOptions& o) {
-  Sha256 hash;
-  for (const StoredTensor& t : model.file->tensors()) {
-    hash.update(std::as_bytes(std::span(t.name)));
-    hash.update(t.data);
-  }
   std::string text = fmt::format(
       "planeloom quantize 8\nmodel {}\n{} bits {} group {} coefficients {} rounds {} damping {} "
       "ridge {} cap {} rows {} refine {} clip {} rotation {} upstream {} {}\n",
-      hash.hex(), o.quant.method, o.quant.bits, o.quant.group,
+      weights_hash(model), o.quant.method, o.quant.bits, o.quant.group,
       static_cast<int>(o.quant.coefficients), o.quant.rounds, o.quant.damping, o.quant.ridge,
       o.quant.cap_ridge, o.quant.per_row_best, o.quant.refine, o.quant.clip,
       o.rotation_seed ? fmt::format("{}", *o.rotation_seed) : "none", o.upstream,
@@ -87,19 +81,8 @@ Result<std::string> fingerprint(const Model& model, const QuantizeOptions& o) {
     text += fmt::format("bits of linear {} in layer {}: {}\n", static_cast<int>(at.second),
                         at.first, bits);
   if (!reads_text(o)) return text;
-  const CalibrationOptions& c = o.calibration;
-  text += "calibration";
-  for (const std::string& source : c.sources) {
-    if (source == kSelfSource) {
-      text += " self";
-      continue;
-    }
-    PL_TRY(const std::string bytes, read_input(source));
-    Sha256 file;
-    file.update(std::as_bytes(std::span(bytes)));
-    text += " " + file.hex();
-  }
-  return text + fmt::format(" {} x {} seed {}\n", c.windows, c.context, c.seed);
+  PL_TRY(const std::string source, calibration_fingerprint(o.calibration));
+  return text + source;
 }
 
 /// What can be told of the calibration text before any work: a file that is not there or too short.

@@ -72,6 +72,15 @@ std::string window_file(int64_t w) { return fmt::format("window-{:05}.bin", w); 
 
 }  // namespace
 
+std::string weights_hash(const Model& model) {
+  Sha256 hash;
+  for (const StoredTensor& t : model.file->tensors()) {
+    hash.update(std::as_bytes(std::span(t.name)));
+    hash.update(t.data);
+  }
+  return hash.hex();
+}
+
 Result<Workspace> Workspace::open(const std::filesystem::path& folder,
                                   const std::string& fingerprint) {
   std::error_code error;

@@ -9,8 +9,12 @@
 #include "base/file.h"
 #include "codecs/codec.h"
 #include "compress/calibration.h"
+#include "models/model.h"
 
 namespace planeloom {
+
+/// SHA-256 of a model's tensors, names and data, for fingerprints.
+std::string weights_hash(const Model& model);
 
 /// The folder OUT.partial in which an unfinished run keeps what it has: finished layers and the
 /// calibration windows, bound to a fingerprint of the input and the options. A run with another

@@ -79,17 +79,12 @@ struct State {
 
 /// What the output depends on. The minutes are not in it: a run that is started again keeps its
 /// plan.
-std::string fingerprint(const Model& original, const Model& quantized, const DistillOptions& o) {
-  Sha256 hash;
-  for (const Model* model : {&original, &quantized})
-    for (const StoredTensor& t : model->file->tensors()) {
-      hash.update(std::as_bytes(std::span(t.name)));
-      hash.update(t.data);
-    }
-  std::string text = fmt::format("planeloom distill 1\n{}\nsteps {} windows {} rate {}\ntext",
-                                 hash.hex(), o.steps, o.windows, o.rate);
-  for (const std::string& source : o.text.sources) text += " " + source;
-  return text + fmt::format(" {} x {} seed {}\n", o.text.windows, o.text.context, o.text.seed);
+Result<std::string> fingerprint(const Model& original, const Model& quantized,
+                                const DistillOptions& o) {
+  PL_TRY(const std::string text, calibration_fingerprint(o.text));
+  return fmt::format("planeloom distill 1\n{} {}\nsteps {} windows {} rate {}\n{}",
+                     weights_hash(original), weights_hash(quantized), o.steps, o.windows, o.rate,
+                     text);
 }
 
 Status check(const Model& original, const Model& quantized, const DistillOptions& o) {
@@ -322,8 +317,8 @@ Result<DistillSummary> distill(const Model& original, const Model& quantized,
                                const Compute& compute, Progress& progress) {
   PL_CHECK(check_output(out));
   PL_CHECK(check(original, quantized, options));
-  PL_TRY(Workspace workspace,
-         Workspace::open(out.string() + ".partial", fingerprint(original, quantized, options)));
+  PL_TRY(const std::string print, fingerprint(original, quantized, options));
+  PL_TRY(Workspace workspace, Workspace::open(out.string() + ".partial", print));
   Run run(original, quantized, options, compute, progress, std::move(workspace));
   auto done = run.run(out);
   if (!done) run.leave();

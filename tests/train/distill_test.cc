@@ -168,6 +168,21 @@ TEST_F(Distill, DamagedProgressStartsAfresh) {
   EXPECT_TRUE(bytes_of(folder_.path / "got.gguf") == want);
 }
 
+TEST_F(Distill, AnotherTextStartsAfresh) {
+  const fs::path text = folder_.path / "text.txt";
+  options_.text.sources = {text};
+  std::ofstream(text) << std::string(200, 'a');
+  install_interrupt_handler();
+  StopsAt stops(5);
+  ASSERT_FALSE(run("got.gguf", stops));
+  clear_interrupt();
+  std::ofstream(text) << std::string(200, 'b');
+  Silent progress;
+  const auto done = run("got.gguf", progress);
+  ASSERT_TRUE(done) << done.error().message;
+  EXPECT_EQ(done->resumed_steps, 0);
+}
+
 TEST_F(Distill, WhatCannotBeDistilledIsSaid) {
   Silent progress;
   options_.steps = 0;
