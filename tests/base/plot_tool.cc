@@ -1,5 +1,6 @@
 // plot_tool < PLOT.json > PLOT.svg
-// {"title", "x_label", "y_label", "log_x", "log_y", "series": [{"name", "points": [[x, y], ...]}]}
+// {"title", "x_label", "y_label", "log_x", "log_y", "series": [{"name", "line", "points": [[x, y],
+// ...]}]}
 #include <iostream>
 #include <nlohmann/json.hpp>
 
@@ -12,7 +13,7 @@ Plot plot_of(const nlohmann::json& j) {
   Plot plot{j.at("title"),           j.at("x_label"),         j.at("y_label"),
             j.value("log_x", false), j.value("log_y", false), {}};
   for (const auto& s : j.at("series")) {
-    Series series{s.at("name"), {}};
+    Series series{s.at("name"), {}, s.value("line", true)};
     for (const auto& point : s.at("points"))
       series.points.push_back({point.at(0), point.at(1), {}});
     plot.series.push_back(std::move(series));

@@ -5,18 +5,9 @@
 #include "codecs/trellis.h"
 #include "compress/quantize_model.h"
 #include "compress/run_helpers.h"
-#include "decode/tiny_text.h"
 
 namespace planeloom {
 namespace {
-
-Model tiny() {
-  TinyOptions options = tiny_text_options();
-  options.ffn = 128;
-  auto model = load_model(std::shared_ptr<const ModelFile>(make_tiny_model(options)));
-  EXPECT_TRUE(model) << (model ? "" : model.error().message);
-  return *model;
-}
 
 TEST(BitBudget, NeverAboveItAndGrowingWithIt) {
   const Model model = tiny();

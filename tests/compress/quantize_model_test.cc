@@ -15,14 +15,6 @@
 namespace planeloom {
 namespace {
 
-Model tiny() {
-  TinyOptions options = tiny_text_options();
-  options.ffn = 128;
-  auto model = load_model(std::shared_ptr<const ModelFile>(make_tiny_model(options)));
-  EXPECT_TRUE(model) << (model ? "" : model.error().message);
-  return *model;
-}
-
 QuantizeOptions options(const std::string& method, int group = 64) {
   QuantizeOptions o;
   o.quant.method = method;

@@ -7,7 +7,9 @@
 
 #include "base/file.h"
 #include "base/progress.h"
+#include "decode/tiny_text.h"
 #include "formats/temp_dir.h"
+#include "models/model.h"
 
 namespace planeloom {
 
@@ -22,6 +24,15 @@ struct Folder {
   test::TempDir dir;
   fs::path path = dir.path();
 };
+
+/// Widths that every group and rotation divides.
+inline Model tiny() {
+  TinyOptions options = tiny_text_options();
+  options.ffn = 128;
+  auto model = load_model(std::shared_ptr<const ModelFile>(make_tiny_model(options)));
+  EXPECT_TRUE(model) << (model ? "" : model.error().message);
+  return *model;
+}
 
 inline std::string bytes_of(const fs::path& path) {
   auto text = read_file(path);

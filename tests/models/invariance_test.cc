@@ -12,14 +12,6 @@
 namespace planeloom {
 namespace {
 
-std::vector<int32_t> random_tokens(int64_t n, int64_t vocab) {
-  Rng rng(7);
-  std::vector<int32_t> tokens;
-  for (int64_t i = 0; i < n; ++i)
-    tokens.push_back(static_cast<int32_t>(rng.below(static_cast<uint64_t>(vocab))));
-  return tokens;
-}
-
 bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
   return a.size() == b.size() && !a.empty() &&
          std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;

@@ -291,4 +291,12 @@ inline std::shared_ptr<TinyModel> make_tiny_model(const TinyOptions& options) {
   return TinyBuilder(options).build();
 }
 
+inline std::vector<int32_t> random_tokens(int64_t n, int64_t vocab) {
+  Rng rng(7);
+  std::vector<int32_t> tokens;
+  for (int64_t i = 0; i < n; ++i)
+    tokens.push_back(static_cast<int32_t>(rng.below(static_cast<uint64_t>(vocab))));
+  return tokens;
+}
+
 }  // namespace planeloom

@@ -7,7 +7,6 @@
 
 #include "compress/quantize_model.h"
 #include "compress/run_helpers.h"
-#include "decode/tiny_text.h"
 #include "train/scalars.h"
 
 namespace planeloom {
@@ -17,11 +16,7 @@ namespace {
 class Distill : public testing::Test {
  protected:
   void SetUp() override {
-    TinyOptions tiny = tiny_text_options();
-    tiny.ffn = 128;
-    auto model = load_model(std::shared_ptr<const ModelFile>(make_tiny_model(tiny)));
-    ASSERT_TRUE(model) << model.error().message;
-    original_ = *model;
+    original_ = tiny();
     options_.steps = 12;
     options_.rate = 0.01;
     options_.text.windows = 3;

@@ -18,14 +18,6 @@ Model load(const TinyOptions& options) {
   return model ? std::move(*model) : Model{};
 }
 
-std::vector<int32_t> random_tokens(int64_t n, int64_t vocab) {
-  Rng rng(5);
-  std::vector<int32_t> tokens;
-  for (int64_t i = 0; i < n; ++i)
-    tokens.push_back(static_cast<int32_t>(rng.below(static_cast<uint64_t>(vocab))));
-  return tokens;
-}
-
 /// Logits of a model that is not the one being tuned.
 std::vector<float> other_logits(int64_t n, int64_t vocab) {
   Rng rng(9);

@@ -42,6 +42,7 @@ for bpw in (2.1, 2.4, 2.75, 3.05):
             ROWS[name] = ROWS[name + DISTILLED] = (text, f"--bpw {bpw}{more}")
 
 LLAMA = ["IQ2_XXS", "IQ2_XS", "IQ2_M", "Q2_K", "IQ3_XXS", "IQ3_S", "Q3_K_S"]
+WHOLE = ["IQ2_XXS", "IQ2_M", "IQ3_XXS", "Q3_K_M"]  # as whole files
 IK_LLAMA = ["IQ2_KT", "IQ2_K", "IQ2_KL", "IQ3_KT", "IQ3_K"]
 
 
@@ -126,35 +127,41 @@ class Study:
                  "perplexity": scores["WikiText-2"]["perplexity"], "kl": {t: s["kl_mean"] for t, s in scores.items()}}
                 for name in rows for scores in [self.scores(name, self.file(name))]]
 
-    def theirs(self, engine, folder, types):
-        """Types of llama.cpp or ik_llama.cpp, embedding and head kept in F16, importance matrix from each calibration text."""
-        rows = []
-        folder, stem = pathlib.Path(folder), f"{self.model}.{slug(engine)}"
-        f16 = OUT / f"{stem}.F16.gguf"
+    def theirs(self, engine, folder, types, twin):
+        """Types of llama.cpp or ik_llama.cpp with an importance matrix from each calibration text: of the padded twin, embedding in
+        F16, so that every linear has the type that is named; or of the model as it is, as a user would ship it."""
+        rows, folder = [], pathlib.Path(folder)
+        stem = f"{self.model}.{slug(engine)}.{'twin' if twin else 'whole'}"
         for calibration in ("matched", "mixed"):
             for kind in types:
-                name = f"{kind}, {calibration}"
+                name = f"{kind}, {calibration}" if twin else f"{kind} file, {calibration}"
                 if ONLY and name not in ONLY:
                     continue
                 path = OUT / f"{stem}.{kind}.{calibration}.gguf"
-                row = cached(path.with_suffix(".json"), lambda: self.their_row(folder, f16, path, kind, calibration))
+                row = cached(path.with_suffix(".json"), lambda: self.their_row(folder, stem, path, kind, calibration, twin))
                 rows.append({"engine": engine, "name": name, "calibration": calibration, **row})
         return rows
 
-    def their_row(self, folder, f16, path, kind, calibration):
+    def f16(self, folder, stem, twin):
+        """The weights as they were, in F16."""
+        plain, path = OUT / f"{self.model}.F16.gguf", OUT / f"{stem}.F16.gguf"
+        if not plain.exists():
+            run(folder / "llama-quantize", "--allow-requantize", run(PLANELOOM, "pull", self.model).strip(), plain, "F16")
+        if twin and not path.exists():
+            run(sys.executable, "tools/studies/padded_twin.py", plain, path)
+        return path if twin else plain
+
+    def their_row(self, folder, stem, path, kind, calibration, twin):
         tell(f"{self.model}: {path.name}")
-        if not f16.exists():
-            shipped = run(PLANELOOM, "pull", self.model).strip()
-            run(folder / "llama-quantize", "--allow-requantize", shipped, f16, "F16")
-        matrix = OUT / f"{f16.stem}.{calibration}.imatrix"
-        if not matrix.exists():  # 128 windows: at least as much as distillation reads
-            run(folder / "llama-imatrix", "-m", f16, "-f", self.calibration[calibration], "-o", matrix, "-c", 512, "--chunks", 128)
+        f16, matrix = self.f16(folder, stem, twin), OUT / f"{stem}.{calibration}.imatrix"
+        if not matrix.exists():  # 32 windows, as quantizing reads
+            run(folder / "llama-imatrix", "-m", f16, "-f", self.calibration[calibration], "-o", matrix, "-c", 512, "--chunks", TOKENS // 512)
         begin = time.perf_counter()
-        run(folder / "llama-quantize", "--imatrix", matrix, "--token-embedding-type", "f16", "--output-tensor-type", "f16", f16, path, kind)
-        seconds = time.perf_counter() - begin
-        row = {"seconds": seconds, "bytes": path.stat().st_size, "bits": bits_of_linears(path), "kl": {}}
+        kept = ["--token-embedding-type", "f16", "--output-tensor-type", "f16"] if twin else []
+        run(folder / "llama-quantize", "--imatrix", matrix, *kept, f16, path, kind)
+        row = {"seconds": time.perf_counter() - begin, "bytes": None if twin else path.stat().st_size, "bits": bits_of_linears(path), "kl": {}}
         for text, source in self.texts.items():
-            base = OUT / f"{f16.stem}.{slug(text)}.base"
+            base = OUT / f"{stem}.{slug(text)}.base"
             common = ["-f", source, "-c", 512, "--chunks", self.windows, "--kl-divergence-base", base]
             if not base.exists():
                 run(folder / "llama-perplexity", "-m", f16, *common)
@@ -174,9 +181,10 @@ def bits_of_linears(path):
 def main():
     for model in MODELS:
         study = Study(model)
-        rows = study.ours() + study.theirs("llama.cpp", os.environ["LLAMA_BIN"], LLAMA)
+        rows = study.ours() + study.theirs("llama.cpp", os.environ["LLAMA_BIN"], LLAMA, True)
+        rows += study.theirs("llama.cpp", os.environ["LLAMA_BIN"], WHOLE, False)
         if os.environ.get("IK_LLAMA_BIN"):
-            rows += study.theirs("ik_llama.cpp", os.environ["IK_LLAMA_BIN"], IK_LLAMA)
+            rows += study.theirs("ik_llama.cpp", os.environ["IK_LLAMA_BIN"], IK_LLAMA, True)
         about = {"model": model, "windows": study.windows, "cpu": cpu(), "date": datetime.date.today().isoformat(),
                  "revision": subprocess.run(["git", "describe", "--always", "--dirty"], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()}
         (OUT / f"{model}.rows.json").write_text(json.dumps({"about": about, "rows": rows}, indent=1))
