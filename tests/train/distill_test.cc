@@ -4,6 +4,7 @@
 
 #include <csignal>
 #include <fstream>
+#include <limits>
 
 #include "compress/quantize_model.h"
 #include "compress/run_helpers.h"
@@ -181,7 +182,11 @@ TEST_F(Distill, AnotherTextStartsAfresh) {
 TEST_F(Distill, WhatCannotBeDistilledIsSaid) {
   Silent progress;
   options_.steps = 0;
-  EXPECT_FALSE(run("a.gguf", progress));  // neither steps nor minutes
+  for (const double minutes : {0.0, -1.0, 1e300, std::numeric_limits<double>::infinity(),
+                               std::numeric_limits<double>::quiet_NaN()}) {
+    options_.minutes = minutes;
+    EXPECT_FALSE(run("a.gguf", progress)) << minutes;
+  }
   options_.steps = 1;
   quantized_ = quantize("bpdq", Coefficients::kByte);
   const auto bytes = run("a.gguf", progress);
