@@ -80,7 +80,7 @@ void add_distill(CLI::App& app) {
   auto* minutes = command
                       ->add_option("--minutes", o->distill.minutes,
                                    "How long, about: the first step tells how many fit")
-                      ->check(CLI::PositiveNumber);
+                      ->check(CLI::Range(0.001, kMostDistillMinutes));
   command
       ->add_option("--steps", o->distill.steps, "How many steps instead: the same bytes anywhere")
       ->check(CLI::Range(1, 1 << 24))

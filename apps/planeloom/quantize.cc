@@ -24,7 +24,7 @@ struct Options {
   DistillOptions distill;                  // afterwards, when it has minutes or steps
   int64_t distill_tokens = 65536;
 
-  bool distills() const { return distill.minutes > 0 || distill.steps > 0; }
+  bool distills() const { return distill.minutes != 0 || distill.steps > 0; }
 };
 
 /// "down=3".
@@ -128,7 +128,7 @@ Status run(Options& o) {
   if (std::filesystem::exists(o.out, error) && !o.force)
     return fail("[quantize] {} exists; --force replaces it", o.out);
   PL_TRY(const Model model, load_model(path));
-  if (o.bpw > 0) {
+  if (o.bpw != 0) {
     PL_TRY(BitBudget budget, trellis_within(model, o.bpw));
     quant.bits = budget.bits;
     o.quantize.layer_bits = std::move(budget.layer_bits);
@@ -261,7 +261,7 @@ void add_quantize(CLI::App& app) {
                        "Afterwards tune the scales and norm gains towards the unquantized model "
                        "for about so many minutes, on more of the calibration text; needs fp16 "
                        "scales (trellis, or --coefficients half)")
-          ->check(CLI::PositiveNumber)
+          ->check(CLI::Range(0.001, kMostDistillMinutes))
           ->type_name("MINUTES");
   command
       ->add_option("--distill-steps", o->distill.steps,

@@ -29,7 +29,6 @@ using Clock = std::chrono::steady_clock;
 // Adam (arXiv 1412.6980) with its usual decay rates; the second is shorter, as the steps are few.
 constexpr double kDecay1 = 0.9, kDecay2 = 0.98, kTiny = 1e-8;
 constexpr int64_t kWarmup = 10;
-constexpr double kMostMinutes = 525600;  // a year
 /// Steps from one saved state to the next.
 constexpr int64_t kSaveEvery = 8;
 
@@ -89,10 +88,10 @@ Result<std::string> fingerprint(const Model& original, const Model& quantized,
 }
 
 Status check(const Model& original, const Model& quantized, const DistillOptions& o) {
-  if (o.steps < 1 && !(o.minutes > 0 && o.minutes <= kMostMinutes))
+  if (o.steps < 1 && !(o.minutes > 0 && o.minutes <= kMostDistillMinutes))
     return fail(
         "[distill] {} minutes and {} steps; wanted steps, or minutes above 0 and at most {}",
-        o.minutes, o.steps, kMostMinutes);
+        o.minutes, o.steps, kMostDistillMinutes);
   if (o.windows < 1 || !(o.rate > 0) || !std::isfinite(o.rate))
     return fail("[distill] {} windows a step, rate {}: both must be above 0", o.windows, o.rate);
   if (original.vocab() != quantized.vocab() || original.config.layers != quantized.config.layers ||

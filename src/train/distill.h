@@ -11,6 +11,8 @@
 
 namespace planeloom {
 
+inline constexpr double kMostDistillMinutes = 525600;  // a year
+
 struct DistillOptions {
   double minutes = 0;       // how long, told from the first step's time; or
   int64_t steps = 0;        // how many steps, then minutes does not count
