@@ -82,7 +82,7 @@ void add_distill(CLI::App& app) {
                                    "How long, about: the first step tells how many fit")
                       ->check(CLI::Range(0.001, kMostDistillMinutes));
   command
-      ->add_option("--steps", o->distill.steps, "How many steps instead: the same bytes anywhere")
+      ->add_option("--steps", o->distill.steps, "How many steps instead: the same bytes each time")
       ->check(CLI::Range(1, 1 << 24))
       ->excludes(minutes);
   command

@@ -265,7 +265,7 @@ void add_quantize(CLI::App& app) {
           ->type_name("MINUTES");
   command
       ->add_option("--distill-steps", o->distill.steps,
-                   "The same for so many steps: the same bytes anywhere")
+                   "The same for so many steps: the same bytes each time")
       ->check(CLI::Range(1, 1 << 24))
       ->excludes(minutes);
   command->add_option("--distill-tokens", o->distill_tokens, "How much text --distill reads")

@@ -95,18 +95,13 @@ class Study:
         found = json.loads(path.with_name(path.name + ".report.json").read_text())["results"]
         return {**made, "file_bytes": path.stat().st_size, "seconds": made["seconds"] + found["seconds"], "distill": found}
 
-    def scores(self, name, path):
-        """{text: score}, on every text that has none yet."""
-        found = {}
-        for text, source in self.texts.items():
-            found[text] = cached(path.with_suffix(f".{slug(text)}.json"), lambda: json.loads(run(
-                PLANELOOM, "perplexity", "-m", path, "-f", source, "--reference", self.model, "--windows", self.windows, "--json")))
-        return found
+    def score_file(self, name, text):
+        return self.file(name).with_suffix(f".{slug(text)}.json")
 
     def score_together(self, rows):
         """Scores what is not scored yet, the reference reading each text once."""
         for text, source in self.texts.items():
-            missing = [name for name in rows if not self.file(name).with_suffix(f".{slug(text)}.json").exists()]
+            missing = [name for name in rows if not self.score_file(name, text).exists()]
             if not missing:
                 continue
             tell(f"{self.model}: {text}, {len(missing)} files")
@@ -116,7 +111,7 @@ class Study:
             for name in missing:
                 score, at = decoder.raw_decode(lines, at)
                 at += len(lines[at:]) - len(lines[at:].lstrip())
-                self.file(name).with_suffix(f".{slug(text)}.json").write_text(json.dumps(score))
+                self.score_file(name, text).write_text(json.dumps(score))
 
     def ours(self):
         rows = {name: how for name, how in ROWS.items() if not ONLY or name in ONLY}
@@ -125,7 +120,7 @@ class Study:
         return [{"engine": "Planeloom", "name": name, "calibration": rows[name][0] or "none", "bits": made[name]["bits_per_weight_linear"],
                  "bytes": made[name]["file_bytes"], "seconds": made[name]["seconds"],
                  "perplexity": scores["WikiText-2"]["perplexity"], "kl": {t: s["kl_mean"] for t, s in scores.items()}}
-                for name in rows for scores in [self.scores(name, self.file(name))]]
+                for name in rows for scores in [{text: json.loads(self.score_file(name, text).read_text()) for text in self.texts}]]
 
     def theirs(self, engine, folder, types, twin):
         """Types of llama.cpp or ik_llama.cpp with an importance matrix from each calibration text: of the padded twin, embedding in

@@ -32,6 +32,8 @@ def write(out, results):
     for path in map(pathlib.Path, results):
         found = json.loads(path.read_text())
         about, rows = found["about"], sorted(found["rows"], key=lambda r: (r["bits"], worst(r)))
+        if not rows:
+            continue  # ONLY named none of this model's
         texts = list(rows[0]["kl"])
         lines += [f"## {about['model']}", "", f"{about['windows']} windows of each text, {about['date']}, revision {about['revision']}, {about['cpu']}.", "",
                   "| engine | row | bits/weight linears | MB | perplexity | " + " | ".join(f"KL {t}" for t in texts) + " | worst | s |",
