@@ -125,7 +125,7 @@ void change(Code& code, std::mt19937& rng) {
 
 /// The bits of a nibble as the format has them: of three, see codecs/trellis.h.
 int place(int bits, int i) {
-  if (bits < 3) return i;
+  if (bits != 3) return i;
   const int nibble = i & 15;
   return (nibble & 1) | (nibble >> 3) << 1 | (nibble >> 1 & 3) << 2 | (i & 16);
 }
@@ -138,11 +138,11 @@ int main(int argc, char** argv) {
     return 2;
   }
   Code best{std::atoi(argv[1]), std::atoi(argv[2]), 0, {}, {}};
-  if (best.bits < 1 || best.bits > 3 || best.hashes < 1 || best.hashes > 4) return 2;
+  if (best.bits < 1 || best.bits > 4 || best.hashes < 1 || best.hashes > 4) return 2;
   best.stride = best.bits == 1 ? 4 : best.bits == 2 ? 2 : 1;
   const double seconds = std::atof(argv[3]);
   const int samples = argc > 5 ? std::atoi(argv[5]) : 24000;
-  const float unit = best.bits < 3 ? 0.078f : 0.045f;  // of the rounded table
+  const float unit = best.bits < 3 ? 0.078f : best.bits == 3 ? 0.045f : 0.055f;  // of the rounded table
   std::mt19937 rng(static_cast<uint32_t>(std::atoi(argv[4]))), other(999);
   std::normal_distribution<float> normal;
   std::vector<float> x(static_cast<size_t>(samples)), unseen(100000);

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "base/report.h"
+#include "codecs/trellis.h"
 #include "commands.h"
 #include "common.h"
 #include "compress/bit_budget.h"
@@ -49,6 +50,8 @@ Report make_report(const Options& o, const QuantizeSummary& s,
               {"bits", std::to_string(o.quantize.quant.bits)},
               {"group", std::to_string(o.quantize.quant.group)},
               {"calibration", s.calibration}};
+  if (o.quantize.embedding_bits)
+    r.config.emplace_back("bits of embedding and head", std::to_string(o.quantize.embedding_bits));
   if (s.calibration_tokens) r.seed = o.quantize.calibration.seed;
   r.environment = host_environment(context.threads(), context.isa());
   Table tensors{"Linears",
@@ -75,6 +78,7 @@ Report make_report(const Options& o, const QuantizeSummary& s,
          fmt::format("{:.4f}", t.error.weight_error),
          t.error.output_error ? fmt::format("{:.5f}", *t.error.output_error) : "-",
          std::to_string(t.error.rounds)});
+    if (!t.name.starts_with("blk.")) continue;  // embedding and head are in no layer
     const std::string kind = t.name.substr(t.name.find('.', 4) + 1);
     auto series = std::find_if(plot.series.begin(), plot.series.end(),
                                [&](const Series& x) { return x.name == kind; });
@@ -190,8 +194,8 @@ void add_quantize(CLI::App& app) {
                   ->check(CLI::Range(1.0, 8.0));
   auto* bits = command
                    ->add_option("--bits", o->quantize.quant.bits,
-                                "Bits per weight, scales not counted: 1 to 4, of a trellis 1 to 3 "
-                                "(ptqtp always has two trit-planes)")
+                                "Bits per weight, scales not counted (ptqtp always has two "
+                                "trit-planes)")
                    ->check(CLI::Range(1, 4))
                    ->capture_default_str();
   command
@@ -204,6 +208,11 @@ void add_quantize(CLI::App& app) {
           "down=3,o=3")
       ->delimiter(',')
       ->type_name("NAME=BITS");
+  command
+      ->add_option("--embedding-bits", o->quantize.embedding_bits,
+                   "Also the embedding and the head, as trellis codes of so many bits (default: as "
+                   "they came)")
+      ->check(CLI::Range(1, kMaxTrellisBits));
   command
       ->add_option("--group", o->group,
                    "Columns that share coefficients: 32, 64, 96, 128, 192, 256 (default 64; ptqtp "
@@ -233,13 +242,15 @@ void add_quantize(CLI::App& app) {
       ->add_option(
           "--refine", o->quantize.quant.refine,
           "bpdq: more starts, and so many passes of coordinate descent after the published "
-          "method (2 to 4 are worth their time)")
+          "method (2 to 4 are worth their time). ptqtp: the same for trit-planes, whose published "
+          "method knows nothing of the inputs; best with --coefficients tied and --rotate")
       ->check(CLI::Range(0, 100))
       ->capture_default_str();
   command
       ->add_option(
           "--upstream", o->quantize.upstream,
-          "gptq, bpdq, trellis: how much a linear makes up for what the layers before it have "
+          "gptq, bpdq, trellis, refined ptqtp: how much a linear makes up for what the layers "
+          "before it have "
           "lost, "
           "0 to 1. Lowers the loss on text like the calibration text, may raise it on other text")
       ->check(CLI::Range(0.0, 1.0))

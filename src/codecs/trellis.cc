@@ -33,6 +33,12 @@ constexpr TrellisCode kCodes[kMaxTrellisBits] = {
        {29, 17, 21, 15, 28, 11, 2, 22, 0, 30, 23, 9, 8, 26, 4, 3},
        {1, 25, 24, 3, 14, 27, 6, 29, 14, 12, 20, 21, 21, 2, 16, 26}}},
      22.2222f},
+    {4,
+     {8,  29, 39, 46, 51, 55, 59, 62, 65, 68, 71, 75, 79, 85, 92, 103,
+      21, 35, 43, 49, 53, 56, 59, 63, 66, 69, 73, 77, 82, 88, 97, 115},
+     {{{31, 31, 28, 13, 5, 21, 11, 27, 14, 2, 20, 11, 18, 24, 19, 9},
+       {3, 20, 27, 15, 21, 6, 29, 8, 25, 31, 30, 18, 28, 0, 23, 1}}},
+     18.1818f},
 };
 
 /// The nibble whose newest symbol is the lowest of `window` (trellis.h).
@@ -40,15 +46,16 @@ uint8_t nibble(int bits, uint32_t window) {
   const auto bit = [&](int i) { return window >> i & 1; };
   if (bits == 1) return static_cast<uint8_t>(bit(3) | bit(2) << 1 | bit(1) << 2 | bit(0) << 3);
   if (bits == 2) return static_cast<uint8_t>((window >> 2 & 3) | (window & 3) << 2);
+  if (bits == 4) return window & 15;
   return static_cast<uint8_t>(bit(3) | bit(0) << 1 | (window >> 1 & 3) << 2);
 }
 
 /// A symbol as bits of planes, and back: of three, plane 2 is the lowest bit of the symbol.
 uint8_t planes_of(int bits, uint8_t symbol) {
-  return bits < 3 ? symbol : static_cast<uint8_t>(symbol >> 1 | (symbol & 1) << 2);
+  return bits != 3 ? symbol : static_cast<uint8_t>(symbol >> 1 | (symbol & 1) << 2);
 }
 uint8_t symbol_of(int bits, uint8_t planes) {
-  return bits < 3 ? planes : static_cast<uint8_t>((planes & 3) << 1 | planes >> 2);
+  return bits != 3 ? planes : static_cast<uint8_t>((planes & 3) << 1 | planes >> 2);
 }
 
 class TrellisCodec final : public Codec {
@@ -140,7 +147,7 @@ class TrellisCodec final : public Codec {
 /// Null when out of range.
 const TrellisCodec* instance(int bits) {
   static const TrellisCodec all[] = {TrellisCodec(kCodes[0]), TrellisCodec(kCodes[1]),
-                                     TrellisCodec(kCodes[2])};
+                                     TrellisCodec(kCodes[2]), TrellisCodec(kCodes[3])};
   return bits < 1 || bits > kMaxTrellisBits ? nullptr : &all[bits - 1];
 }
 

@@ -3,7 +3,8 @@
 // 3), so that a search over rows of bits (quant/trellis.h) finds much nearer levels than K bits
 // alone could name. Kernels read these bytes as they are.
 //
-// trellis k=K, w = s (level - zero), s one scale a row, zero 32 (64 for K = 3):
+// trellis k=K, w = s (level - zero), s one scale a row, zero 32 (64 for K = 3
+// and 4):
 //   codes  per block of sixteen rows and 32 columns K lines, the bits of "bitplane k=K" exactly
 //          (codecs/planes.h). Of a row's columns, those that share c mod 4 make one sequence, so
 //          there are four; a symbol of K bits follows on that of column c - 4.
@@ -16,6 +17,7 @@
 //   K = 2  symbol(c - 4) + 4 symbol(c)
 //   K = 3  plane 2 of column c - 4, then of c; above them planes 0 and 1 of c (of this symbol plane
 //          2 is the lowest bit)
+//   K = 4  symbol(c)
 // and with the nibbles that reach further back, `stride` symbols apart,
 //   level = table[n(c) ^ hash_1[n(c - 4 stride)] ^ hash_2[n(c - 8 stride)] ^ ...].
 // What lies before the row counts as zero bits. A scale that is not finite is read as 0; every
@@ -28,9 +30,9 @@
 
 namespace planeloom {
 
-inline constexpr int kMaxTrellisBits = 3, kMaxTrellisHashes = 3;
-/// For K = 1, 2, 3: symbols from one nibble to the next, and nibbles that reach back.
-inline constexpr int kTrellisStride[] = {4, 2, 1}, kTrellisHashes[] = {2, 2, 3};
+inline constexpr int kMaxTrellisBits = 4, kMaxTrellisHashes = 3;
+/// For K = 1, 2, 3, 4: symbols from one nibble to the next, and nibbles that reach back.
+inline constexpr int kTrellisStride[] = {4, 2, 1, 1}, kTrellisHashes[] = {2, 2, 3, 2};
 
 /// Bits that a level depends on, and those of them that the next level depends on too.
 constexpr int trellis_window(int bits) {

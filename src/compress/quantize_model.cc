@@ -69,12 +69,12 @@ ErrorReport report_from_json(const std::string& text) {
 Result<std::string> fingerprint(const Model& model, const QuantizeOptions& o) {
   std::string text = fmt::format(
       "planeloom quantize 8\nmodel {}\n{} bits {} group {} coefficients {} rounds {} damping {} "
-      "ridge {} cap {} rows {} refine {} clip {} rotation {} upstream {} {}\n",
+      "ridge {} cap {} rows {} refine {} clip {} rotation {} upstream {} {} embedding {}\n",
       weights_hash(model), o.quant.method, o.quant.bits, o.quant.group,
       static_cast<int>(o.quant.coefficients), o.quant.rounds, o.quant.damping, o.quant.ridge,
       o.quant.cap_ridge, o.quant.per_row_best, o.quant.refine, o.quant.clip,
       o.rotation_seed ? fmt::format("{}", *o.rotation_seed) : "none", o.upstream,
-      o.upstream_damping);
+      o.upstream_damping, o.embedding_bits);
   for (const auto& [linear, bits] : o.bits)
     text += fmt::format("bits of linear {}: {}\n", static_cast<int>(linear), bits);
   for (const auto& [at, bits] : o.layer_bits)
@@ -110,17 +110,22 @@ Status check_widths(const Model& model, const QuantizeOptions& o) {
   return {};
 }
 
+uint64_t weights_of(const PackedMatrix& w) { return static_cast<uint64_t>(w.rows * w.cols); }
+
 /// One run: the model whose linears are replaced one after another, and the calibration state.
 class Run {
  public:
   Run(const Model& model, const QuantizeOptions& options, const Compute& compute,
       Progress& progress, Workspace workspace)
       : model_(model),
+        has_head_(!model.tied()),
         options_(options),
         compute_(compute),
         progress_(progress),
         workspace_(std::move(workspace)) {
     options_.quant.isa = compute.kernels->isa;
+    for (int64_t l = 0; l < model_.config.layers + (options_.embedding_bits > 0); ++l)
+      for (const auto& [name, w] : matrices(l)) total_ += weights_of(*w);
   }
 
   /// Reads the calibration text, or lets the model write it, and embeds it.
@@ -148,20 +153,10 @@ class Run {
 
   /// Quantizes or restores one layer and moves the hidden states past it.
   Status layer(int64_t layer) {
-    auto saved = workspace_.load_layer(layer);
-    if (saved && fits(layer, *saved)) {
-      ++summary.resumed_layers;
-    } else {
-      entries_.clear();
-      entries_.reserve(std::size(kBlockLinears));  // the model's views into them must stay valid
+    PL_CHECK(restore_or(layer, [&]() -> Status {
       for (const Stage& stage : kStages) PL_CHECK(quantize_stage(layer, stage));
-      PL_CHECK(workspace_.save_layer(layer, entries_));
-      saved = workspace_.load_layer(layer);
-    }
-    if (!saved || !fits(layer, *saved))
-      return fail("[quantize] {}: layer {} cannot be read back", workspace_.path("").string(),
-                  layer);
-    adopt(layer, std::move(*saved));
+      return {};
+    }));
     for (int64_t w = 0; session_ && w < text_.windows(); ++w) {
       session_->run_layer(layer, hidden(hidden_, w), text_.context, 0);
       if (original_session_)
@@ -178,7 +173,7 @@ class Run {
     }
     PL_CHECK(prepare());
     for (int64_t l = 0; l < model_.config.layers; ++l) PL_CHECK(layer(l));
-    return {};
+    return options_.embedding_bits > 0 ? embedding_and_head() : Status{};
   }
 
   /// After an error: what is saved stays for the next run.
@@ -190,9 +185,8 @@ class Run {
       if (std::ranges::none_of(kWeightKeys, [&](auto prefix) { return key.starts_with(prefix); }))
         metadata.set(key, value);
     std::map<std::string, const PackedMatrix*> quantized;
-    for (size_t l = 0; l < finished_.size(); ++l)
-      for (size_t i = 0; i < finished_[l].linears.size(); ++i)
-        quantized[finished_[l].linears[i].name] = &model_.layers[l].linears[i];
+    for (int64_t l = 0; l < static_cast<int64_t>(finished_.size()); ++l)
+      for (const auto& [name, w] : matrices(l)) quantized[name] = w;
     metadata.set("planeloom.method", options_.quant.method);
     metadata.set("planeloom.calibration",
                  text_.description.empty() ? std::string("none") : text_.description);
@@ -228,6 +222,41 @@ class Run {
   QuantizeSummary summary;
 
  private:
+  /// What is quantized and saved together: the linears of a layer; after the last layer the
+  /// embedding and, where it is not the same, the head.
+  std::vector<std::pair<std::string, PackedMatrix*>> matrices(int64_t layer) {
+    std::vector<std::pair<std::string, PackedMatrix*>> all;
+    if (layer == model_.config.layers) {
+      all.emplace_back("token_embd.weight", &model_.embedding);
+      if (has_head_) all.emplace_back("output.weight", &model_.head);
+      return all;
+    }
+    for (const Linear linear : kBlockLinears)
+      all.emplace_back(linear_name(layer, linear),
+                       &model_.layers[static_cast<size_t>(layer)].at(linear));
+    return all;
+  }
+
+  /// Takes a layer's matrices from OUT.partial, or quantizes them and puts them there.
+  Status restore_or(int64_t layer, FunctionRef<Status()> quantize) {
+    auto saved = workspace_.load_layer(layer);
+    if (saved && fits(layer, *saved)) {
+      ++summary.resumed_layers;
+      for (const auto& s : saved->linears) done_ += weights_of(s.matrix);
+    } else {
+      entries_.clear();
+      entries_.reserve(std::size(kBlockLinears));  // the model's views into them must stay valid
+      PL_CHECK(quantize());
+      PL_CHECK(workspace_.save_layer(layer, entries_));
+      saved = workspace_.load_layer(layer);
+    }
+    if (!saved || !fits(layer, *saved))
+      return fail("[quantize] {}: layer {} cannot be read back", workspace_.path("").string(),
+                  layer);
+    adopt(layer, std::move(*saved));
+    return {};
+  }
+
   /// "blk.0.attn_q.weight.planes" -> "blk.0.attn_q.weight"; other names as they are.
   static std::string base_name(const std::string& name) {
     for (const char* suffix : {".planes", ".coef"})
@@ -254,7 +283,7 @@ class Run {
         if (drift) add_drift(layer, first, i, x, *drift);
       });
     }
-    std::vector<double> hessian = moments.hessian();
+    const std::vector<double> hessian = moments.hessian();
     target_.reset();
     if (drift) {
       PL_TRY(target_, UpstreamTarget::make(hessian, cols, drift->inputs.mean(),
@@ -343,51 +372,87 @@ class Run {
       PL_TRY(hessian, stage_hessian(layer, stage.linears[0], quant));
     }
     for (const Linear linear : stage.linears) {
-      const std::string name = linear_name(layer, linear);
-      if (interrupted())
-        return fail("[quantize] interrupted before {}; run the same command again to go on", name);
-      progress_.update("quantize", static_cast<uint64_t>(layer) * 7 + static_cast<uint64_t>(linear),
-                       static_cast<uint64_t>(model_.config.layers) * 7);
-      PackedMatrix& w = model_.layers[static_cast<size_t>(layer)].at(linear);
-      decode(w);
-      if (target_) target_->apply(compute_, options_.upstream, w.rows, weights_);
-      LayerInput input{weights_, w.rows, w.cols};
-      if (hessian) input.prepared = &*hessian;
       quant.bits = bits_of(options_, layer, linear);
-      auto result = quantize_layer(input, quant, *compute_.pool);
-      if (!result) return fail("[quantize] {}: {}", name, result.error().message);
-      entries_.push_back({name, std::move(result->matrix), report_to_json(result->report)});
-      w = rotated(entries_.back().matrix.view());
+      PL_CHECK(quantize_one(linear_name(layer, linear),
+                            model_.layers[static_cast<size_t>(layer)].at(linear), quant,
+                            hessian ? &*hessian : nullptr));
     }
     return {};
   }
 
+  Status quantize_one(const std::string& name, PackedMatrix& w, const QuantOptions& quant,
+                      const PreparedHessian* hessian) {
+    if (interrupted())
+      return fail("[quantize] interrupted before {}; run the same command again to go on", name);
+    progress_.update("quantize", done_, total_);
+    decode(w);
+    if (target_) target_->apply(compute_, options_.upstream, w.rows, weights_);
+    LayerInput input{weights_, w.rows, w.cols};
+    input.prepared = hessian;
+    auto result = quantize_layer(input, quant, *compute_.pool);
+    if (!result) return fail("[quantize] {}: {}", name, result.error().message);
+    entries_.push_back({name, std::move(result->matrix), report_to_json(result->report)});
+    w = rotated(entries_.back().matrix.view());
+    done_ += weights_of(w);
+    return {};
+  }
+
+  /// A head's Hessian comes from what all layers give. Of an embedding apart from it nothing is
+  /// known: all its columns count alike.
+  Status embedding_and_head() {
+    const int64_t layers = model_.config.layers, cols = model_.config.width;
+    PL_TRY(rotations_[cols],
+           Rotation::make(cols, options_.rotation_seed.value_or(
+                                    static_cast<uint32_t>(options_.calibration.seed))));
+    return restore_or(layers, [&]() -> Status {
+      QuantOptions quant;
+      quant.method = "trellis";
+      quant.bits = options_.embedding_bits;
+      quant.isa = options_.quant.isa;
+      target_.reset();
+      std::optional<PreparedHessian> hessian;
+      if (reads_text(options_)) {
+        SecondMoments moments(cols);
+        const auto take = [&](Rows x) { moments.add(compute_, x); };
+        InputHook hook(compute_, layers, Linear::kHead, rotation(cols), take);
+        session_->set_hooks(&hook);
+        for (int64_t i = 0; i < text_.windows(); ++i)
+          session_->logits(hidden(hidden_, i), text_.context, nullptr);
+        session_->set_hooks(nullptr);
+        PL_TRY(hessian, prepare_hessian(moments.hessian(), cols, quant));
+      }
+      const PreparedHessian* known = hessian ? &*hessian : nullptr;
+      PL_CHECK(
+          quantize_one("token_embd.weight", model_.embedding, quant, has_head_ ? nullptr : known));
+      return has_head_ ? quantize_one("output.weight", model_.head, quant, known) : Status{};
+    });
+  }
+
   /// Whether it is this layer of this model.
-  bool fits(int64_t layer, const Workspace::SavedLayer& saved) const {
-    const auto& linears = model_.layers[static_cast<size_t>(layer)].linears;
-    if (saved.linears.size() != linears.size()) return false;
-    for (size_t i = 0; i < linears.size(); ++i) {
-      const auto& [name, report, matrix] = saved.linears[i];
-      if (name != linear_name(layer, kBlockLinears[i]) || matrix.rows != linears[i].rows ||
-          matrix.cols != linears[i].cols)
-        return false;
-    }
-    return true;
+  bool fits(int64_t layer, const Workspace::SavedLayer& saved) {
+    const auto wanted = matrices(layer);
+    return std::ranges::equal(saved.linears, wanted, [](const auto& s, const auto& w) {
+      return s.name == w.first && s.matrix.rows == w.second->rows &&
+             s.matrix.cols == w.second->cols;
+    });
   }
 
   /// Makes the model read the saved layer.
   void adopt(int64_t layer, Workspace::SavedLayer saved) {
-    auto& linears = model_.layers[static_cast<size_t>(layer)].linears;
-    for (size_t i = 0; i < linears.size(); ++i) {
+    const auto to = matrices(layer);
+    for (size_t i = 0; i < to.size(); ++i) {
       const auto& [name, report, matrix] = saved.linears[i];
-      linears[i] = rotated(matrix);
+      *to[i].second = rotated(matrix);
       summary.tensors.push_back({name, std::string(matrix.codec->name()), layer, matrix.rows,
                                  matrix.cols, report_from_json(report)});
     }
+    if (!has_head_) model_.head = model_.embedding;
     finished_.push_back(std::move(saved));
   }
 
   Model model_;
+  const bool has_head_;            // apart from the embedding
+  uint64_t done_ = 0, total_ = 0;  // weights
   QuantizeOptions options_;
   const Compute& compute_;
   Progress& progress_;
@@ -437,8 +502,7 @@ Result<QuantizeSummary> quantize_model(const Model& model, const std::filesystem
     run.leave();
     return tl::unexpected<Error>(std::move(done).error());
   }
-  progress.update("quantize", static_cast<uint64_t>(model.config.layers) * 7,
-                  static_cast<uint64_t>(model.config.layers) * 7);
+  progress.update("quantize", 1, 1);
   PL_CHECK(run.write(out));
   QuantizeSummary summary = std::move(run.summary);
   PL_TRY(const Model written, load_model(out));

@@ -21,12 +21,14 @@ struct QuantizeOptions {
   /// How much of what the layers before have lost a linear makes up for, 0 to 1 (upstream.h), and
   /// the damping of that, as a share of the mean diagonal.
   double upstream = 0, upstream_damping = 0.05;
+  /// Also the embedding and the head, as rotated trellis codes of so many bits; 0: as they came.
+  int embedding_bits = 0;
   /// Leaves OUT.partial when the file is written: the same run then gives the same file again in
   /// the time of one pass over the calibration text.
   bool keep_partial = false;
 };
 
-/// One linear after quantization.
+/// One matrix after quantization; `layer` is the number of layers for the embedding and the head.
 struct TensorReport {
   std::string name, codec;
   int64_t layer = 0, rows = 0, cols = 0;
@@ -43,13 +45,13 @@ struct QuantizeSummary {
   double seconds = 0;
 };
 
-/// Quantizes every linear of every block and writes a Planeloom GGUF; embedding, head, norms and
-/// biases are copied as they are. Layer by layer, in the order of the data: q, k, v; o; gate, up;
-/// down. What a linear sees during calibration comes from the already quantized ones before it
-/// (BPDQ's "true sequential" order). Memory: the mapped file, the hidden states of the calibration
-/// text, and one layer. Finished layers are kept in OUT.partial; an interrupted run that is started
-/// again with the same input and options goes on from there and gives the same bytes. Ctrl-C stops
-/// it between linears with an error that says so.
+/// Quantizes every linear of every block, when asked for embedding and head too, and writes a
+/// Planeloom GGUF; norms and biases are copied as they are. Layer by layer, in the order of the
+/// data: q, k, v; o; gate, up; down. What a linear sees during calibration comes from the already
+/// quantized ones before it (BPDQ's "true sequential" order). Memory: the mapped file, the hidden
+/// states of the calibration text, and one layer. Finished layers are kept in OUT.partial; an
+/// interrupted run that is started again with the same input and options goes on from there and
+/// gives the same bytes. Ctrl-C stops it between linears with an error that says so.
 Result<QuantizeSummary> quantize_model(const Model& model, const std::filesystem::path& out,
                                        const QuantizeOptions& options, const Compute& compute,
                                        Progress& progress);

@@ -167,6 +167,15 @@ LinearSize linear_size(const Model& model) {
   return size;
 }
 
+void embed_token(const Model& model, const Kernels& kernels, int32_t token, float* out) {
+  const PackedMatrix& e = model.embedding;
+  e.codec->decode_row(e, token, out);
+  if (e.rotation) kernels.unrotate(*e.rotation, out);
+  const float scale = model.config.embedding_scale;
+  if (scale != 1.0f)
+    for (int64_t i = 0; i < e.cols; ++i) out[i] *= scale;
+}
+
 int64_t parameter_count(const Model& model) {
   int64_t count = linear_size(model).weights + model.embedding.rows * model.embedding.cols +
                   static_cast<int64_t>(model.output_norm.size());

@@ -6,6 +6,7 @@
 
 #include "base/result.h"
 #include "formats/model_file.h"
+#include "kernels/kernels.h"
 #include "models/config.h"
 #include "models/hooks.h"
 
@@ -59,6 +60,10 @@ struct LinearSize {
   }
 };
 LinearSize linear_size(const Model& model);
+
+/// What a token is to the first layer: its row of the embedding, out of its rotation and scaled.
+/// out: (width).
+void embed_token(const Model& model, const Kernels& kernels, int32_t token, float* out);
 
 /// All weights of the model (linears, embedding, head when separate, norms and biases).
 int64_t parameter_count(const Model& model);

@@ -75,12 +75,8 @@ Status Session::embed(std::span<const int32_t> tokens, float* hidden) {
   for (int32_t token : tokens)
     if (token < 0 || token >= model_.vocab())
       return fail("[session] token {} of a vocabulary of {}", token, model_.vocab());
-  for (size_t t = 0; t < tokens.size(); ++t) {
-    float* row = hidden + static_cast<int64_t>(t) * c.width;
-    model_.embedding.codec->decode_row(model_.embedding, tokens[t], row);
-    if (c.embedding_scale != 1.0f)
-      for (int64_t i = 0; i < c.width; ++i) row[i] *= c.embedding_scale;
-  }
+  for (size_t t = 0; t < tokens.size(); ++t)
+    embed_token(model_, *compute_.kernels, tokens[t], hidden + static_cast<int64_t>(t) * c.width);
   if (hooks_) hooks_->after_embedding({hidden, static_cast<int64_t>(tokens.size()), c.width});
   return {};
 }

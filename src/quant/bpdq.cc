@@ -7,10 +7,13 @@
 //   error of the group    E = (T - Q) R_GG = Y - Q R_GG   (the published delta correction, solved)
 //   sum over groups       ||E||^2 = tr(D H D^T)           (a group's score is its share of the
 //   loss)
+//
+// Refined PTQTP takes the same way with trit-planes: nine levels, other starts (docs/ptqtp.md).
 #include <cmath>
 #include <limits>
+#include <span>
 
-#include "codecs/planes.h"
+#include "codecs/level_pairs.h"
 #include "quant/coefficients.h"
 #include "quant/descent.h"
 #include "quant/feedback.h"
@@ -28,11 +31,14 @@ constexpr int kStartBits = 8;  // the start keeps the most significant planes of
 /// width for a Gaussian and 2 ... 16 levels (Max, 1960).
 constexpr float kBinScales[] = {1.0f, 0.8f, 1.25f};
 constexpr float kGaussianBins[] = {1.596f, 0.9957f, 0.5860f, 0.3352f};
+/// Starts of trit-planes: scales 3 s and 2 s, s these root mean squares; 0.46 is the best for a
+/// Gaussian.
+constexpr float kTritScales[] = {0.40f, 0.52f, 0.46f};
 
 /// Codes and coefficients of 16 rows of one group.
 struct Choice {
-  std::vector<Lanes> code;  // (group): bit p is plane p
-  Lanes coef[kMaxCoef];     // planes first, then the bias; already rounded as the file stores them
+  std::vector<Lanes> code;  // (group)
+  Lanes coef[kMaxCoef];     // already rounded as the file stores them
 };
 
 /// The group that is being worked on, 16 rows of it.
@@ -46,12 +52,12 @@ struct GroupBlock {
 struct Scratch {
   std::vector<Lanes> work;   // (group)
   std::vector<Lanes> plane;  // (group)
-  std::vector<Lanes> z;      // (planes + 1, group): planes and the constant, times R_GG
+  std::vector<Lanes> z;      // (form.count(), group): planes and the constant, times R_GG
 };
 
 class Bpdq {
  public:
-  explicit Bpdq(const MethodContext& c)
+  Bpdq(const MethodContext& c, const CoefficientForm& form)
       : c_(c),
         group_(c.options.group),
         planes_(c.options.bits),
@@ -60,12 +66,12 @@ class Bpdq {
         scratch_(static_cast<size_t>(c.pool.size())),
         blocks_(static_cast<size_t>(c.blocks())),
         per_row_(c.options.per_row_best || c.options.refine > 0),
-        form_(CoefficientForm::bitplanes(c.options.coefficients, planes_)),
+        form_(form),
         feedback_(c, form_) {
     for (Scratch& s : scratch_) {  // any worker may take part in any region
       s.work.resize(static_cast<size_t>(group_));
       s.plane.resize(static_cast<size_t>(group_));
-      s.z.resize(static_cast<size_t>(group_ * (planes_ + 1)));
+      s.z.resize(static_cast<size_t>(group_ * form_.count()));
     }
   }
 
@@ -73,7 +79,7 @@ class Bpdq {
     for_blocks([&](int64_t b, Scratch&) { feedback_.load(b); });
     for (int64_t first = 0; first < c_.input.cols; first += group_) quantize_group(first);
     if (c_.options.refine > 0) {
-      Descent descent(c_, planes_, form_);
+      Descent descent(c_, form_);
       for_workers([&](int64_t b, int worker) { descent.refine(feedback_.rows(b), worker); });
     }
     for_blocks([&](int64_t b, Scratch&) { feedback_.store(b); });
@@ -97,15 +103,18 @@ class Bpdq {
   void quantize_group(int64_t first) {
     for_blocks([&](int64_t b, Scratch&) { set_target(b, first); });
     if (c_.options.refine > 0)
-      for (const float scale : kBinScales) {
-        for_blocks([&](int64_t b, Scratch& s) {
-          start_bins(blocks_[b], scale);
+      for_blocks([&](int64_t b, Scratch& s) {
+        for (const float scale : form_.trits() ? std::span(kTritScales).first<2>()
+                                               : std::span<const float>(kBinScales)) {
+          open(blocks_[b]);
+          form_.trits() ? start_trits(blocks_[b], scale) : start_bins(blocks_[b], scale);
           refit(blocks_[b], first, s);
           for (int round = 0; round < rounds_; ++round) step(blocks_[b], first, false, s);
-        });
-      }
+        }
+      });
     for_blocks([&](int64_t b, Scratch& s) {
-      start(blocks_[b]);
+      open(blocks_[b]);
+      form_.trits() ? start_trits(blocks_[b], kTritScales[2]) : start(blocks_[b]);
       refit(blocks_[b], first, s);
     });
     double best = std::numeric_limits<double>::infinity();
@@ -138,7 +147,6 @@ class Bpdq {
 
   /// Equal bins about each row's mean.
   void start_bins(GroupBlock& block, float scale) const {
-    open(block);
     const auto n = static_cast<float>(group_), top = static_cast<float>((1 << planes_) - 1);
     for (int l = 0; l < kLanes; ++l) {
       float sum = 0, squares = 0;
@@ -153,6 +161,18 @@ class Bpdq {
     }
   }
 
+  /// The nearest of the nine levels of trits in the ratio 3 : 2.
+  void start_trits(GroupBlock& block, float scale) const {
+    DoubleLanes squares;
+    Lanes alpha[2];
+    c_.kernels.dot(group_, block.target.data(), block.target.data(), &squares);
+    for (int l = 0; l < kLanes; ++l) {
+      const double s = scale * std::sqrt(squares.v[l] / static_cast<double>(group_));
+      for (int p = 0; p < 2; ++p) alpha[p].v[l] = static_cast<float>(kTiedRatio[p] * s);
+    }
+    c_.kernels.trit_search(group_, block.target.data(), alpha, nullptr, block.now.code.data());
+  }
+
   /// Before a start's codes.
   void open(GroupBlock& block) const {
     block.now.code.resize(static_cast<size_t>(group_));
@@ -163,7 +183,6 @@ class Bpdq {
   /// The most significant planes of an 8-bit rounding whose range holds zero; coefficients follow
   /// from the refit.
   void start(GroupBlock& block) const {
-    open(block);
     for (int l = 0; l < kLanes; ++l) {
       float low = 0, high = 0;
       for (const Lanes& t : block.target) {
@@ -185,14 +204,14 @@ class Bpdq {
   void step(GroupBlock& block, int64_t first, bool keep, Scratch& s) const {
     if (keep && !per_row_) block.best = block.now;
     if (block.settled) return;
-    Lanes level[1 << kMaxPlanes];
-    levels_of(planes_, block.now.coef, level);
+    Lanes level[kMaxLevels];
+    levels_of(form_, block.now.coef, level);
     s.work = block.target;
-    c_.kernels.sweep(group_, 1 << planes_, feedback_.inverse(first), level, s.work.data(),
+    c_.kernels.sweep(group_, form_.levels(), feedback_.inverse(first), level, s.work.data(),
                      block.now.code.data());
     block.settled = !refit(block, first, s);
     DoubleLanes score;
-    c_.kernels.residual(group_, planes_ + 1, block.white.data(), s.z.data(), block.now.coef,
+    c_.kernels.residual(group_, form_.count(), block.white.data(), s.z.data(), block.now.coef,
                         &score);
     std::copy(std::begin(score.v), std::end(score.v), block.score);
     if (per_row_) keep_better_rows(block);
@@ -202,7 +221,7 @@ class Bpdq {
     for (int l = 0; l < kLanes; ++l) {
       if (!(block.score[l] < block.best_score[l])) continue;
       block.best_score[l] = block.score[l];
-      for (int p = 0; p <= planes_; ++p) block.best.coef[p].v[l] = block.now.coef[p].v[l];
+      for (int p = 0; p < form_.count(); ++p) block.best.coef[p].v[l] = block.now.coef[p].v[l];
       for (int64_t t = 0; t < group_; ++t) block.best.code[t].v[l] = block.now.code[t].v[l];
     }
   }
@@ -210,13 +229,10 @@ class Bpdq {
   /// The coefficients that minimise ||Y - X c R_GG||^2 + ridge ||c||^2 for the codes at hand,
   /// rounded as the file stores them. Leaves X R_GG in s.z. False when no coefficient changed.
   bool refit(GroupBlock& block, int64_t first, Scratch& s) const {
-    const int n = planes_ + 1;
+    const int n = form_.count();
     std::fill(s.z.begin(), s.z.end(), Lanes{});
     for (int p = 0; p < n; ++p) {
-      if (p < planes_)
-        c_.kernels.extract_plane(group_, p, block.now.code.data(), s.plane.data());
-      else
-        std::fill(s.plane.begin(), s.plane.end(), kOnes);
+      c_.kernels.look_up(group_, form_.digits(p), block.now.code.data(), s.plane.data());
       c_.kernels.multiply_add(s.plane.data(), group_, feedback_.factor(first), c_.input.cols,
                               group_, true, s.z.data() + p * group_);
     }
@@ -235,7 +251,7 @@ class Bpdq {
   /// coefficients.
   bool refit_row(const DoubleLanes (&gram)[kMaxCoef][kMaxCoef],
                  const DoubleLanes (&right)[kMaxCoef], int l, Lanes* coef) const {
-    const int n = planes_ + 1;
+    const int n = form_.count();
     double trace = 0;
     for (int p = 0; p < n; ++p) trace += gram[p][p].v[l];
     double ridge = c_.options.cap_ridge ? std::fmin(ridge_, c_.options.ridge * trace / n) : ridge_;
@@ -259,12 +275,10 @@ class Bpdq {
     return changed;
   }
 
-  static constexpr Lanes kOnes{{1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}};
-
   const MethodContext& c_;
   const int64_t group_;
-  const int planes_, rounds_;
-  const double ridge_;  // in the factor's units, where the mean diagonal is 1
+  const int planes_, rounds_;  // planes_: of bit-planes
+  const double ridge_;         // in the factor's units, where the mean diagonal is 1
   std::vector<Scratch> scratch_;
   std::vector<GroupBlock> blocks_;
   const bool per_row_;  // the best round per row, not one for all
@@ -274,6 +288,12 @@ class Bpdq {
 
 }  // namespace
 
-Result<QuantResult> quantize_bpdq(const MethodContext& context) { return Bpdq(context).run(); }
+Result<QuantResult> quantize_bpdq(const MethodContext& c) {
+  return Bpdq(c, CoefficientForm::bitplanes(c.options.coefficients, c.options.bits)).run();
+}
+
+Result<QuantResult> refine_ptqtp(const MethodContext& c) {
+  return Bpdq(c, CoefficientForm::tritplanes(c.options.coefficients)).run();
+}
 
 }  // namespace planeloom

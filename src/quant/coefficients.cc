@@ -1,6 +1,7 @@
 #include "quant/coefficients.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
 
@@ -14,13 +15,36 @@ namespace {
 
 constexpr int kExponentBias = 127, kLeastExponent = 1;
 
+using Digits = std::array<float, kMaxLevels>;
+
+template <class Digit>
+Digits digits_of(Digit digit) {
+  Digits out{};
+  for (int v = 0; v < kMaxLevels; ++v) out[static_cast<size_t>(v)] = static_cast<float>(digit(v));
+  return out;
+}
+
 bool within(double q, double most) { return std::abs(q) <= most; }
 
 }  // namespace
 
 int CoefficientForm::count() const {
-  if (planes_ > 0) return planes_ + 1;
+  if (!trits()) return planes_ + 1;
   return stored_ == Coefficients::kTied ? 1 : 2;
+}
+
+const float* CoefficientForm::digits(int p) const {
+  static const std::array<Digits, kMaxPlanes> bits = {
+      digits_of([](int v) { return v & 1; }), digits_of([](int v) { return v >> 1 & 1; }),
+      digits_of([](int v) { return v >> 2 & 1; }), digits_of([](int v) { return v >> 3 & 1; })};
+  static const Digits one = digits_of([](int) { return 1; });
+  static const std::array<Digits, 2> trit = {digits_of([](int v) { return v % 3 - 1; }),
+                                             digits_of([](int v) { return v / 3 - 1; })};
+  static const Digits tied =
+      digits_of([](int v) { return kTiedRatio[0] * (v % 3 - 1) + kTiedRatio[1] * (v / 3 - 1); });
+  const auto at = static_cast<size_t>(p);
+  if (!trits()) return (p < planes_ ? bits[at] : one).data();
+  return (stored_ == Coefficients::kTied ? tied : trit[at]).data();
 }
 
 int CoefficientForm::bytes() const {
@@ -41,7 +65,7 @@ bool CoefficientForm::fits(const double* q) const {
   constexpr double kByte = 127;
   for (int i = 0; i < count(); ++i)
     if (!within(q[i], kByte)) return false;
-  if (planes_ == 0) return within(std::abs(q[0]) + std::abs(q[1]), kSevenBits.zero);
+  if (trits()) return within(std::abs(q[0]) + std::abs(q[1]), kSevenBits.zero);
   const double most = std::min<double>(kByte, bitplane_depth(planes_, stored_).zero),
                bias = q[planes_], second = planes_ > 1 ? q[1] : 0, third = planes_ > 2 ? q[2] : 0,
                fourth = planes_ > 3 ? q[3] : 0;
@@ -60,7 +84,7 @@ void CoefficientForm::round_to_bytes(double* c, std::byte* to) const {
   if (largest > 0)  // at most 127 of a single coefficient: where the search begins
     exponent =
         std::clamp(std::ilogb(largest) - 6 + kExponentBias, kLeastExponent, int{kLargestExponent});
-  double q[kMaxPlanes + 1];
+  double q[kMaxCoef];
   for (;; ++exponent) {
     for (int i = 0; i < count(); ++i)
       q[i] = std::nearbyint(std::ldexp(c[i], kExponentBias - exponent));

@@ -3,26 +3,20 @@
 #include <algorithm>
 
 namespace planeloom {
-namespace {
 
 using lanes::kLanes;
 
-constexpr lanes::Lanes kOnes{{1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}};
-
-}  // namespace
-
-Descent::Descent(const MethodContext& context, int planes, const CoefficientForm& form)
+Descent::Descent(const MethodContext& context, const CoefficientForm& form)
     : c_(context),
       cols_(context.input.cols),
       group_(context.options.group),
-      planes_(planes),
       form_(form),
       scratch_(static_cast<size_t>(context.pool.size())) {
   for (Scratch& s : scratch_) {
     s.gradient.resize(static_cast<size_t>(cols_));
     for (auto* of_group : {&s.value, &s.change, &s.plane})
       of_group->resize(static_cast<size_t>(group_));
-    s.z.resize(static_cast<size_t>(group_ * (planes_ + 1)));
+    s.z.resize(static_cast<size_t>(group_ * form_.count()));
   }
 }
 
@@ -38,13 +32,13 @@ void Descent::refine(const PlaneRows& rows, int worker) {
 
 void Descent::refine_group(const PlaneRows& rows, int64_t first, Scratch& s) const {
   const float* h = c_.hessian->matrix.data() + first * cols_;  // the group's rows
-  Lanes level[1 << kMaxPlanes];
-  levels_of(planes_, coefficients(rows, first), level);
+  Lanes level[kMaxLevels];
+  levels_of(form_, coefficients(rows, first), level);
   for (int64_t t = 0; t < group_; ++t)
     for (int l = 0; l < kLanes; ++l)
       s.value[t].v[l] = level[static_cast<int>(rows.code[first + t].v[l])].v[l];
   std::fill(s.change.begin(), s.change.end(), Lanes{});
-  c_.kernels.descend(group_, 1 << planes_, h + first, cols_, level, s.gradient.data() + first,
+  c_.kernels.descend(group_, form_.levels(), h + first, cols_, level, s.gradient.data() + first,
                      s.value.data(), rows.code + first, s.change.data());
   refit(rows, first, h + first, s);
   for (int64_t t = 0; t < group_; ++t)
@@ -61,7 +55,7 @@ void Descent::refine_group(const PlaneRows& rows, int64_t first, Scratch& s) con
 /// The coefficients that the gradient asks for, X^T H X (c' - c) = X^T G, where they, rounded,
 /// lower the loss. h: the group's block of H.
 void Descent::refit(const PlaneRows& rows, int64_t first, const float* h, Scratch& s) const {
-  const int n = planes_ + 1;
+  const int n = form_.count();
   Lanes* gradient = s.gradient.data() + first;
   Lanes* coef = coefficients(rows, first);
   DoubleLanes gram[kMaxCoef][kMaxCoef], right[kMaxCoef];
@@ -89,7 +83,7 @@ void Descent::refit(const PlaneRows& rows, int64_t first, const float* h, Scratc
 void Descent::refit_row(const DoubleLanes (&gram)[kMaxCoef][kMaxCoef],
                         const DoubleLanes (&right)[kMaxCoef], int l, Lanes* coef,
                         Lanes* step) const {
-  const int n = planes_ + 1;
+  const int n = form_.count();
   double trace = 0, a[kMaxCoef][kMaxCoef], c[kMaxCoef];
   for (int p = 0; p < n; ++p) trace += gram[p][p].v[l];
   for (int p = 0; p < n; ++p) {
@@ -113,12 +107,9 @@ void Descent::refit_row(const DoubleLanes (&gram)[kMaxCoef][kMaxCoef],
   }
 }
 
-/// Plane p of the codes that were taken, ones for the bias.
+/// What coefficient p is multiplied by: (group).
 const Descent::Lanes* Descent::plane(const Lanes* code, int p, Scratch& s) const {
-  if (p == planes_)
-    std::fill(s.plane.begin(), s.plane.end(), kOnes);
-  else
-    c_.kernels.extract_plane(group_, p, code, s.plane.data());
+  c_.kernels.look_up(group_, form_.digits(p), code, s.plane.data());
   return s.plane.data();
 }
 

@@ -11,7 +11,7 @@ namespace planeloom {
 class Descent {
  public:
   /// The context's Hessian must have kept its matrix.
-  Descent(const MethodContext& context, int planes, const CoefficientForm& form);
+  Descent(const MethodContext& context, const CoefficientForm& form);
   /// As many passes as the options ask for. Rows never meet, so threads cannot matter.
   void refine(const PlaneRows& rows, int worker);
 
@@ -21,7 +21,7 @@ class Descent {
   struct Scratch {
     std::vector<Lanes> gradient;              // (cols): G = D H
     std::vector<Lanes> value, change, plane;  // (group)
-    std::vector<Lanes> z;                     // (planes + 1, group): planes times H_GG
+    std::vector<Lanes> z;                     // (form_.count(), group): planes times H_GG
   };
 
   void refine_group(const PlaneRows& rows, int64_t first, Scratch& s) const;
@@ -30,12 +30,11 @@ class Descent {
                  const DoubleLanes (&right)[kMaxCoef], int l, Lanes* coef, Lanes* step) const;
   const Lanes* plane(const Lanes* code, int p, Scratch& s) const;
   Lanes* coefficients(const PlaneRows& rows, int64_t first) const {
-    return rows.coef + first / group_ * (planes_ + 1);
+    return rows.coef + first / group_ * form_.count();
   }
 
   const MethodContext& c_;
   const int64_t cols_, group_;
-  const int planes_;
   const CoefficientForm form_;
   std::vector<Scratch> scratch_;  // per worker
 };

@@ -12,11 +12,10 @@ using lanes::Lanes;
 PlaneFeedback::PlaneFeedback(const MethodContext& c, const CoefficientForm& form)
     : c_(c),
       group_(c.options.group),
-      planes_(c.options.bits),
       form_(form),
       weights_(static_cast<size_t>(c.blocks() * c.input.cols)),
       code_(weights_.size()),
-      coef_lanes_(static_cast<size_t>(c.blocks() * c.groups() * (planes_ + 1))),
+      coef_lanes_(static_cast<size_t>(c.blocks() * c.groups() * form_.count())),
       codes_(static_cast<size_t>(c.input.rows * c.input.cols)),
       coef_(static_cast<size_t>(c.input.rows * c.groups() * form_.bytes())) {}
 
@@ -35,10 +34,10 @@ void PlaneFeedback::carry(int64_t b, int64_t first, Lanes* white, Lanes* target)
 }
 
 void PlaneFeedback::take(int64_t b, int64_t first, const Lanes* code, const Lanes* coef) {
-  std::copy_n(coef, planes_ + 1, coefficients(b, first));
+  std::copy_n(coef, form_.count(), coefficients(b, first));
   std::copy_n(code, group_, code_.data() + at(b, first));
-  Lanes level[1 << kMaxPlanes];
-  levels_of(planes_, coef, level);
+  Lanes level[kMaxLevels];
+  levels_of(form_, coef, level);
   for (int64_t t = 0; t < group_; ++t) {
     Lanes& error = weights_[static_cast<size_t>(at(b, first + t))];
     for (int l = 0; l < kLanes; ++l) error.v[l] -= level[static_cast<int>(code[t].v[l])].v[l];
@@ -58,7 +57,7 @@ void PlaneFeedback::store(int64_t b) {
     const Lanes* coef = coefficients(b, first);
     for (int l = 0; l < count; ++l) {
       double c[kMaxCoef];
-      for (int p = 0; p <= planes_; ++p) c[p] = static_cast<double>(coef[p].v[l]);
+      for (int p = 0; p < form_.count(); ++p) c[p] = static_cast<double>(coef[p].v[l]);
       form_.round(
           c, coef_.data() + ((row0 + l) * c_.groups() + original_group) * int64_t{form_.bytes()});
       for (int64_t t = 0; t < group_; ++t)
@@ -70,8 +69,12 @@ void PlaneFeedback::store(int64_t b) {
 
 Result<QuantResult> PlaneFeedback::encode(int rounds) const {
   QuantResult result;
-  PL_TRY(result.matrix, encode_bitplane(planes_, static_cast<int>(group_), form_.stored(),
-                                        c_.input.rows, c_.input.cols, codes_, coef_));
+  const int group = static_cast<int>(group_);
+  PL_TRY(result.matrix,
+         form_.trits()
+             ? encode_tritplane(group, form_.stored(), c_.input.rows, c_.input.cols, codes_, coef_)
+             : encode_bitplane(c_.options.bits, group, form_.stored(), c_.input.rows, c_.input.cols,
+                               codes_, coef_));
   result.report.rounds = rounds;
   result.report.mean_rounds = rounds;
   return result;

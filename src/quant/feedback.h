@@ -1,5 +1,5 @@
-// A matrix that becomes bit-planes group after group, each group making up for the errors of those
-// before it: what BPDQ and GPTQ share.
+// A matrix that becomes planes group after group, each group making up for the errors of those
+// before it: what BPDQ, GPTQ and refined PTQTP share.
 //
 // With the damped Hessian H = R R^T, R upper (hessian.h), and D = W - W' of everything before, what
 // GPTQ's updates of the tail leave in a group is W_G + (D R_before,G) R_GG^-1: one product when the
@@ -30,8 +30,8 @@ class PlaneFeedback {
   /// R_GG, rows context.input.cols apart, and its inverse, (group, group).
   const float* factor(int64_t first) const { return factor(first, first); }
   const float* inverse(int64_t first) const { return c_.hessian->inverse.data() + first * group_; }
-  /// Takes codes (group) and coefficients (planes, then the bias, rounded as they are stored) over
-  /// and turns the group's weights into errors.
+  /// Takes codes (group) and coefficients (form.count(), rounded as they are stored) over and
+  /// turns the group's weights into errors.
   void take(int64_t block, int64_t first, const Lanes* code, const Lanes* coef);
   /// A block all of whose groups were taken.
   PlaneRows rows(int64_t block);
@@ -46,16 +46,15 @@ class PlaneFeedback {
     return c_.hessian->factor.data() + row * c_.input.cols + col;
   }
   Lanes* coefficients(int64_t block, int64_t first) {
-    return coef_lanes_.data() + (block * c_.groups() + first / group_) * (planes_ + 1);
+    return coef_lanes_.data() + (block * c_.groups() + first / group_) * form_.count();
   }
 
   const MethodContext& c_;
   const int64_t group_;
-  const int planes_;
   const CoefficientForm form_;
   std::vector<Lanes> weights_;     // (blocks, cols): W, and D where a group was taken
   std::vector<Lanes> code_;        // (blocks, cols)
-  std::vector<Lanes> coef_lanes_;  // (blocks, groups, planes + 1)
+  std::vector<Lanes> coef_lanes_;  // (blocks, groups, form_.count())
   std::vector<uint8_t> codes_;     // (rows, cols)
   std::vector<std::byte> coef_;    // (rows, groups, bytes of form_)
 };

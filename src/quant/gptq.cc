@@ -18,18 +18,17 @@ struct Scratch {
 }  // namespace
 
 Result<QuantResult> quantize_gptq(const MethodContext& c) {
-  const int planes = c.options.bits;
   const int64_t group = c.options.group;
-  const CoefficientForm form = CoefficientForm::bitplanes(c.options.coefficients, planes);
+  const CoefficientForm form = CoefficientForm::bitplanes(c.options.coefficients, c.options.bits);
   PlaneFeedback feedback(c, form);
   std::vector<Scratch> scratch(static_cast<size_t>(c.pool.size()));
   const auto quantize_group = [&](int64_t b, int64_t first, Scratch& s) {
     feedback.carry(b, first, s.white.data(), s.target.data());
-    Lanes coef[kMaxCoef], level[1 << kMaxPlanes];
+    Lanes coef[kMaxCoef], level[kMaxLevels];
     search_grid(c, form, GridZero::kInteger, s.target.data(), c.hessian->diagonal.data() + first,
                 coef);
-    levels_of(planes, coef, level);
-    c.kernels.sweep(group, 1 << planes, feedback.inverse(first), level, s.target.data(),
+    levels_of(form, coef, level);
+    c.kernels.sweep(group, form.levels(), feedback.inverse(first), level, s.target.data(),
                     s.code.data());
     feedback.take(b, first, s.code.data(), coef);
   };

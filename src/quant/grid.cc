@@ -47,7 +47,7 @@ void round_grid(double step, double bias, int planes, const CoefficientForm& for
 void search_grid(const MethodContext& context, const CoefficientForm& form, GridZero zero,
                  const Lanes* w, const float* weight, Lanes* coef) {
   const int64_t group = context.options.group;
-  const int planes = context.options.bits, levels = 1 << planes, top = levels - 1;
+  const int planes = context.options.bits, top = (1 << planes) - 1;
   const Range range = range_of(w, group, zero);
   double best[kLanes];
   std::fill_n(best, kLanes, std::numeric_limits<double>::infinity());
@@ -69,10 +69,10 @@ void search_grid(const MethodContext& context, const CoefficientForm& form, Grid
         round_grid(step, bias, planes, form, c, nullptr);
         for (int p = 0; p <= planes; ++p) candidate[p].v[l] = static_cast<float>(c[p]);
       }
-      Lanes level[1 << kMaxPlanes];
-      levels_of(planes, candidate, level);
+      Lanes level[kMaxLevels];
+      levels_of(form, candidate, level);
       DoubleLanes error;
-      context.kernels.level_error(group, levels, level, weight, w, &error);
+      context.kernels.level_error(group, form.levels(), level, weight, w, &error);
       for (int l = 0; l < kLanes; ++l) {
         if (!(error.v[l] < best[l])) continue;
         best[l] = error.v[l];

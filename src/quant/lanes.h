@@ -52,8 +52,8 @@ struct LaneKernels {
   void (*level_error)(int64_t n, int levels, const Lanes* level, const float* weight,
                       const Lanes* w, DoubleLanes* out);
 
-  /// plane[t] = bit `bit` of code[t] as 0.0 or 1.0.
-  void (*extract_plane)(int64_t n, int bit, const Lanes* code, Lanes* plane);
+  /// plane[t] = digit[code[t]].
+  void (*look_up)(int64_t n, const float* digit, const Lanes* code, Lanes* plane);
 
   /// out = sum_t a[t] * b[t].
   void (*dot)(int64_t n, const Lanes* a, const Lanes* b, DoubleLanes* out);

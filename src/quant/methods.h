@@ -35,6 +35,8 @@ Result<QuantResult> quantize_gptq(const MethodContext& context);
 Result<QuantResult> quantize_hqq(const MethodContext& context);
 Result<QuantResult> quantize_bpdq(const MethodContext& context);
 Result<QuantResult> quantize_ptqtp(const MethodContext& context);
+/// Trit-planes fitted as BPDQ fits bit-planes: with refine passes, for which the Hessian is there.
+Result<QuantResult> refine_ptqtp(const MethodContext& context);
 Result<QuantResult> quantize_trellis(const MethodContext& context);
 
 /// Fills weight_error, output_error and bits_per_weight from the encoded weights as a reader

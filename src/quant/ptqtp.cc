@@ -186,6 +186,7 @@ void quantize_block(const MethodContext& c, int64_t block, int64_t g, Output& ou
 }  // namespace
 
 Result<QuantResult> quantize_ptqtp(const MethodContext& c) {
+  if (c.options.refine > 0) return refine_ptqtp(c);
   Output out{CoefficientForm::tritplanes(c.options.coefficients), {}, {}};
   out.codes.resize(static_cast<size_t>(c.input.rows * c.input.cols));
   out.coef.resize(static_cast<size_t>(c.input.rows * c.groups() * out.form.bytes()));

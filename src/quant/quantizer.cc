@@ -101,14 +101,14 @@ Status check_options(const QuantOptions& o) {
     return fail("[quantize] {} refining passes; 0 to {} wanted", o.refine, kMaxRounds);
   if (o.clip && o.method != "rtn")
     return fail("[quantize] a clipping search with {}; only rtn has it as an option", o.method);
-  if (o.refine > 0 && o.method != "bpdq")
-    return fail("[quantize] refining passes with {}; only bpdq has them", o.method);
+  if (o.refine > 0 && o.method != "bpdq" && o.method != "ptqtp")
+    return fail("[quantize] refining passes with {}; only bpdq and ptqtp have them", o.method);
   return {};
 }
 
 bool reads_hessian(const QuantOptions& options) {
   const Method* method = find_method(options.method);
-  return options.clip || (method && method->hessian);
+  return options.clip || options.refine > 0 || (method && method->hessian);
 }
 
 Result<PreparedHessian> prepare_hessian(std::span<const double> hessian, int64_t cols,
@@ -132,7 +132,7 @@ Result<QuantResult> quantize_layer(const LayerInput& input, const QuantOptions& 
   }
   PreparedHessian own;
   const PreparedHessian* hessian = input.prepared;
-  if (!hessian && (method.hessian || !input.hessian.empty())) {
+  if (!hessian && (method.hessian || options.refine > 0 || !input.hessian.empty())) {
     PL_TRY(own, prepare_hessian(input.hessian, input.cols, options));
     hessian = &own;
   }

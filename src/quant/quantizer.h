@@ -32,7 +32,8 @@ struct QuantOptions {
   bool per_row_best =
       false;  // bpdq: keep the best round per row; published: one round for all rows
   /// bpdq: after the published loop with several starts (the best per row), so many passes of
-  /// coordinate descent over codes and coefficients in the whole Hessian. 0: as published.
+  /// coordinate descent over codes and coefficients in the whole Hessian. ptqtp: the same with
+  /// trit-planes, instead of its own alternation. 0: as published.
   int refine = 0;
   std::optional<Isa> isa;  // empty: default_isa(). Every choice gives the same bits.
 };

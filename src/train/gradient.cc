@@ -333,11 +333,9 @@ double Gradient::add(std::span<const int32_t> tokens, const Scalars& factors, Re
   reserve(static_cast<int64_t>(tokens.size()));
   const Config& c = model_.config;
   const int64_t layers = c.layers;
-  for (int64_t t = 0; t < tokens_; ++t) {
-    float* row = tape_[0].hidden.data() + t * c.width;
-    model_.embedding.codec->decode_row(model_.embedding, tokens[static_cast<size_t>(t)], row);
-    for (int64_t i = 0; i < c.width; ++i) row[i] *= c.embedding_scale;
-  }
+  for (int64_t t = 0; t < tokens_; ++t)
+    embed_token(model_, *compute_.kernels, tokens[static_cast<size_t>(t)],
+                tape_[0].hidden.data() + t * c.width);
   for (int64_t l = 0; l < layers; ++l)
     forward(l, factors,
             l + 1 < layers ? tape_[static_cast<size_t>(l + 1)].hidden.data() : last_.data());

@@ -38,6 +38,7 @@ uint8_t expected_nibble(const Sample& s, int bits, int64_t cols, int64_t row, in
     return static_cast<uint8_t>(symbol(c - 12) | symbol(c - 8) << 1 | symbol(c - 4) << 2 |
                                 symbol(c) << 3);
   if (bits == 2) return static_cast<uint8_t>(symbol(c - 4) | symbol(c) << 2);
+  if (bits == 4) return static_cast<uint8_t>(symbol(c));
   return static_cast<uint8_t>((symbol(c - 4) & 1) | (symbol(c) & 1) << 1 | (symbol(c) >> 1) << 2);
 }
 
@@ -52,7 +53,7 @@ float expected(const Sample& s, int bits, int64_t cols, int64_t row, int64_t c) 
 }
 
 RC_GTEST_PROP(Trellis, RoundTrip, (uint64_t seed)) {
-  const int bits = *rc::gen::inRange(1, 4);
+  const int bits = *rc::gen::inRange(1, kMaxTrellisBits + 1);
   const int64_t rows = *rc::gen::inRange(1, 40), cols = 32 * *rc::gen::inRange(1, 6);
   const Sample s = random_sample(bits, rows, cols, seed);
   const auto m = encode_trellis(bits, rows, cols, s.symbols, s.scale);
@@ -113,7 +114,7 @@ TEST(Trellis, Bits) {
   EXPECT_DOUBLE_EQ(bits_per_weight(*codec, 576, 576), 2 + 16.0 / 576);
   EXPECT_DOUBLE_EQ(bits_per_weight(**trellis_codec(3), 16, 1536), 3 + 16.0 / 1536);
   for (const char* name :
-       {"trellis k=0", "trellis k=4", "trellis k=2 g=64", "trellis", "trellis k="})
+       {"trellis k=0", "trellis k=5", "trellis k=2 g=64", "trellis", "trellis k="})
     EXPECT_FALSE(codec_by_name(name)) << name;
 }
 
@@ -121,7 +122,7 @@ TEST(Trellis, EncodeChecksItsArguments) {
   const std::vector<uint8_t> symbols(64, 3), large(64, 4);
   const std::vector<uint16_t> scale(2, 0x3c00);
   EXPECT_TRUE(encode_trellis(2, 2, 32, symbols, scale));
-  EXPECT_FALSE(encode_trellis(4, 2, 32, symbols, scale));
+  EXPECT_FALSE(encode_trellis(5, 2, 32, symbols, scale));
   EXPECT_FALSE(encode_trellis(2, 2, 32, large, scale));
   EXPECT_FALSE(encode_trellis(2, 2, 16, symbols, scale));
   EXPECT_FALSE(encode_trellis(2, 1, 64, symbols, scale));

@@ -340,6 +340,7 @@ RC_GTEST_PROP(Kernels, PackedDotsEqualTilesOnEveryIsa, (uint64_t seed)) {
                                                                   "trellis k=1",
                                                                   "trellis k=2",
                                                                   "trellis k=3",
+                                                                  "trellis k=4",
                                                                   "Q4_0",
                                                                   "Q4_1",
                                                                   "Q5_0",

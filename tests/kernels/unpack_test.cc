@@ -41,7 +41,8 @@ TEST(Unpack, SimdGivesTheCodecsBits) {
                            "tritplane g=64 r=3:2",
                            "trellis k=1",
                            "trellis k=2",
-                           "trellis k=3"}) {
+                           "trellis k=3",
+                           "trellis k=4"}) {
     const auto codec = codec_by_name(name);
     ASSERT_TRUE(codec) << name;
     for (Isa isa : supported_isas()) {

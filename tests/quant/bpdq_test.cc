@@ -111,6 +111,23 @@ TEST(Bpdq, BestRoundPerRowIsNoWorse) {
 
 // The published ridge is absolute while the system it guards scales with the inputs: capped, small
 // inputs do no harm.
+// PTQTP's planes fitted in the same way, where its own method knows nothing of the inputs.
+TEST(Bpdq, RefiningLowersTheLossOfTritPlanes) {
+  for (const Coefficients stored :
+       {Coefficients::kHalf, Coefficients::kByte, Coefficients::kTied}) {
+    const auto s = make_synthetic(32, 256, 2048, false, 5);
+    const RowMatrix w = as_matrix(s);
+    QuantOptions options;
+    options.method = "ptqtp";
+    options.group = 128;
+    options.coefficients = stored;
+    const double published = output_error(w, quantized(s, options), s.covariance);
+    options.refine = 1;
+    const double refined = output_error(w, quantized(s, options), s.covariance);
+    EXPECT_LT(refined, 0.7 * published) << static_cast<int>(stored);
+  }
+}
+
 // Not the paper's: several starts and coordinate descent in the whole Hessian. On inputs drawn
 // anew, beside the best round per row; every form of coefficients.
 TEST(Bpdq, RefiningLowersTheLoss) {

@@ -157,7 +157,7 @@ TEST(Trellis, GaussianAnchor) {
   ThreadPool pool(2);
   QuantOptions options;
   options.method = "trellis";
-  const double most[] = {0.30, 0.080, 0.0225};
+  const double most[] = {0.30, 0.080, 0.0225, 0.0075};
   for (int bits = 1; bits <= kMaxTrellisBits; ++bits) {
     options.bits = bits;
     const auto q = quantize_layer({s.weights, 32, 512}, options, pool);

@@ -17,7 +17,8 @@ DATA, OUT = sys.argv[1], pathlib.Path(sys.argv[2])
 MODELS = os.environ.get("MODELS", "smollm2-135m-instruct,gemma-3-270m").split(",")
 ONLY = set(filter(None, os.environ.get("ONLY", "").split(";")))  # rows; empty: all
 WINDOWS = {"smollm2-135m-instruct": 20, "gemma-3-270m": 10}
-TOKENS = 16384
+TOKENS = 16384  # of calibration; where upstream errors are taken into account, which fits the text more closely, four times as many
+UPSTREAM_TOKENS = 65536
 DISTILL = ["--minutes", 15, "--text-tokens", 65536]
 
 DISTILLED = ", distilled"  # after a row's name: its file after `planeloom distill`
@@ -33,6 +34,7 @@ PLAIN = {
     "BPDQ 2-bit g64, as published": ("matched", "--method bpdq"),
     "BPDQ 2-bit g64 bytes, rotated, refined": ("matched", "--method bpdq --coefficients byte --rotate --refine 4"),
     "PTQTP g128, as published": (None, "--method ptqtp"),
+    "trit-planes g192 tied, refined": ("matched", "--method ptqtp --coefficients tied --group 192 --rotate --refine 2"),
 }
 ROWS = dict(PLAIN)
 ROWS["trellis 2-bit, matched"] = ("matched", "--method trellis")
@@ -40,9 +42,13 @@ for bpw in (2.1, 2.4, 2.75, 3.05):
     for text in ("matched", "mixed"):
         for name, more in ((f"at most {bpw}, {text}", ""), (f"at most {bpw}, {text}, upstream", " --upstream 1")):
             ROWS[name] = ROWS[name + DISTILLED] = (text, f"--bpw {bpw}{more}")
+for text in ("matched", "mixed"):  # as one would ship it: embedding included, 60 MB of SmolLM2
+    name = f"3.25 bits, embedding 4, {text}"
+    ROWS[name] = ROWS[name + DISTILLED] = (text, "--bpw 3.25 --embedding-bits 4")
 
 LLAMA = ["IQ2_XXS", "IQ2_XS", "IQ2_M", "Q2_K", "IQ3_XXS", "IQ3_S", "Q3_K_S"]
-WHOLE = ["IQ2_XXS", "IQ2_M", "IQ3_XXS", "Q3_K_M"]  # as whole files
+# Whole files: presets, and by hand what the widths of these models suit best.
+WHOLE = ["IQ2_XXS", "IQ2_M", "IQ3_XXS", "Q3_K_M", "IQ4_NL with embedding Q4_0"]
 IK_LLAMA = ["IQ2_KT", "IQ2_K", "IQ2_KL", "IQ3_KT", "IQ3_K"]
 
 
@@ -78,7 +84,7 @@ class Study:
         if name.endswith(DISTILLED):
             return cached(path.with_suffix(".made.json"), lambda: self.distilled(name, path, calibration, options))
         text = ["--calibration", self.calibration[calibration]] if calibration else []
-        tokens = ["--calibration-tokens", TOKENS] if calibration else []
+        tokens = ["--calibration-tokens", UPSTREAM_TOKENS if "--upstream" in options else TOKENS] if calibration else []
 
         def make():
             tell(f"{self.model}: {name}")
@@ -132,7 +138,7 @@ class Study:
                 name = f"{kind}, {calibration}" if twin else f"{kind} file, {calibration}"
                 if ONLY and name not in ONLY:
                     continue
-                path = OUT / f"{stem}.{kind}.{calibration}.gguf"
+                path = OUT / f"{stem}.{kind.replace(' ', '-')}.{calibration}.gguf"
                 row = cached(path.with_suffix(".json"), lambda: self.their_row(folder, stem, path, kind, calibration, twin))
                 rows.append({"engine": engine, "name": name, "calibration": calibration, **row})
         return rows
@@ -153,7 +159,10 @@ class Study:
             run(folder / "llama-imatrix", "-m", f16, "-f", self.calibration[calibration], "-o", matrix, "-c", 512, "--chunks", TOKENS // 512)
         begin = time.perf_counter()
         kept = ["--token-embedding-type", "f16", "--output-tensor-type", "f16"] if twin else []
-        run(folder / "llama-quantize", "--imatrix", matrix, *kept, f16, path, kind)
+        preset, _, embedding = kind.partition(" with embedding ")
+        if embedding:
+            kept = ["--token-embedding-type", embedding.lower()]
+        run(folder / "llama-quantize", "--imatrix", matrix, *kept, f16, path, preset)
         row = {"seconds": time.perf_counter() - begin, "bytes": None if twin else path.stat().st_size, "bits": bits_of_linears(path), "kl": {}}
         for text, source in self.texts.items():
             base = OUT / f"{stem}.{slug(text)}.base"

@@ -30,6 +30,8 @@ HWY_INLINE V8 nibble(const TrellisLines<K>& at, const TrellisLines<K>& before, i
     return hn::Or(moved(at.line[0], 3 - quad, 15 & ~old), moved(before.line[0], -5 - quad, old));
   } else {
     const int l = quad / 4, f = quad % 4;
+    if constexpr (K == 4)
+      return hn::Or(moved(at.line[l], -2 * f, 3), moved(at.line[2 + l], 2 - 2 * f, 12));
     const V8 pair = moved(at.line[l], 2 - 2 * f, K == 2 && f > 0 ? 15 : 12);
     if constexpr (K == 2) {
       if (f > 0) return pair;
@@ -102,6 +104,6 @@ void trellis_of(const PackedMatrix& w, int64_t first, int64_t col, int64_t cols,
 }
 
 HWY_INLINE UnpackTile trellis(int bits) {
-  constexpr UnpackTile kBits[] = {trellis_of<1>, trellis_of<2>, trellis_of<3>};
+  constexpr UnpackTile kBits[] = {trellis_of<1>, trellis_of<2>, trellis_of<3>, trellis_of<4>};
   return kBits[bits - 1];
 }
