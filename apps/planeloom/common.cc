@@ -97,6 +97,17 @@ size_t edit_distance(const std::string& a, const std::string& b) {
 
 }  // namespace
 
+Status check_new_file(std::string_view command, const std::string& out,
+                      std::span<const std::filesystem::path> inputs, bool force) {
+  std::error_code error;
+  for (const auto& input : inputs)
+    if (std::filesystem::equivalent(input, out, error))
+      return fail("[{}] {} is the input itself", command, out);
+  if (std::filesystem::exists(out, error) && !force)
+    return fail("[{}] {} exists; --force replaces it", command, out);
+  return {};
+}
+
 std::string nearest(std::string_view word, const std::vector<std::string>& known) {
   constexpr size_t kLongest = 100;
   const std::string wanted = lower(word.substr(0, kLongest));

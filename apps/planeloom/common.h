@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -60,6 +61,10 @@ CLI::Validator range(int64_t least, int64_t most);
 /// A path that exists, else a model in the cache (models/NAME or models/NAME.gguf); the error says
 /// which near name exists, or how to pull it.
 Result<std::filesystem::path> resolve_model(const std::string& name);
+
+/// An error unless `out` may be written: none of the inputs, and not there or to be replaced.
+Status check_new_file(std::string_view command, const std::string& out,
+                      std::span<const std::filesystem::path> inputs, bool force);
 
 /// The known word that `word` is probably meant to be; empty when none is near.
 std::string nearest(std::string_view word, const std::vector<std::string>& known);

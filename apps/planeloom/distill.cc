@@ -36,16 +36,12 @@ Report make_report(const Options& o, const DistillSummary& s, AppContext& contex
 Status run(Options& o) {
   o.distill.text.windows = std::max<int64_t>(1, o.text_tokens / o.distill.text.context);
   PL_TRY(auto context, AppContext::create());
-  PL_TRY(const auto path, resolve_model(o.model));
-  PL_TRY(const auto reference_path, resolve_model(o.reference));
-  std::error_code error;
-  for (const auto& input : {path, reference_path})
-    if (std::filesystem::equivalent(input, o.out, error))
-      return fail("[distill] {} is the input itself", o.out);
-  if (std::filesystem::exists(o.out, error) && !o.force)
-    return fail("[distill] {} exists; --force replaces it", o.out);
-  PL_TRY(const Model model, load_model(path));
-  PL_TRY(const Model reference, load_model(reference_path));
+  std::filesystem::path inputs[2];
+  PL_TRY(inputs[0], resolve_model(o.model));
+  PL_TRY(inputs[1], resolve_model(o.reference));
+  PL_CHECK(check_new_file("distill", o.out, inputs, o.force));
+  PL_TRY(const Model model, load_model(inputs[0]));
+  PL_TRY(const Model reference, load_model(inputs[1]));
   TerminalProgress progress;
   PL_TRY(const DistillSummary summary,
          distill(reference, model, o.out, o.distill, context->compute(), progress));

@@ -18,17 +18,14 @@ struct Options {
 Status run(const Options& o) {
   PL_TRY(auto context, AppContext::create());
   PL_TRY(const auto path, resolve_model(o.model));
-  std::error_code error;
-  if (std::filesystem::equivalent(path, o.out, error))
-    return fail("[export] {} is the input itself", o.out);
-  if (std::filesystem::exists(o.out, error) && !o.force)
-    return fail("[export] {} exists; --force replaces it", o.out);
+  PL_CHECK(check_new_file("export", o.out, std::span(&path, 1), o.force));
   PL_CHECK(check_output(o.out));
   PL_TRY(const Model model, load_model(path));
   TerminalProgress progress;
   PL_CHECK(export_model(model, o.type == "f16" ? DType::kF16 : DType::kQ8_0, o.out,
                         context->compute(), progress));
   progress.finish();
+  std::error_code error;
   const uint64_t bytes = std::filesystem::file_size(o.out, error);
   if (o.json)
     print_json({{"path", o.out},
@@ -49,7 +46,7 @@ void add_export(CLI::App& app) {
   auto o = std::make_shared<Options>();
   command->add_option("-m,--model", o->model, "Model: a path or a pulled name")->required();
   command->add_option("-o,--out", o->out, "File to write")->required();
-  command->add_option("--type", o->type, "f16 or q8_0, of the linears that were planes")
+  command->add_option("--type", o->type, "f16 or q8_0, of the matrices that were planes or codes")
       ->check(CLI::IsMember({"f16", "q8_0"}))
       ->capture_default_str();
   command->add_flag("--force", o->force, "Replace OUT when it exists");

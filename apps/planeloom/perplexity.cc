@@ -31,21 +31,13 @@ Status print(const Options& o, const std::string& model, const ScoredModel& scor
   }
   const TextScore& s = scored.score;
   if (o.models.size() > 1) fmt::print("{}:\n", model);
-  fmt::print("perplexity {:.4f} ± {:.4f} over {} predictions in {} windows of {}{}\n", s.perplexity,
-             s.perplexity_stderr, grouped(s.tokens), s.windows, o.score.windows.context,
-             s.interrupted ? " (interrupted: these are not all)" : "");
-  if (s.divergence) {
-    const Divergence& d = *s.divergence;
-    fmt::print(
-        "KL from the reference: mean {:.6f} ± {:.6f}, median {:.6f}, p99 {:.5f}; top-1 agreement "
-        "{:.2f} %\n",
-        d.mean, d.stderr_mean, d.median, d.p99, 100 * d.top1_agreement);
-  }
   fmt::print(
-      "{:.4f} bits per linear weight, {:.4f} over the file ({}); {:.0f} tokens/s read; peak memory "
+      "{}\n{:.4f} bits per linear weight, {:.4f} over the file ({}); {:.0f} tokens/s read; peak "
+      "memory "
       "{}; logits {:016x}\n",
-      scored.bits_per_weight_linear, scored.bits_per_weight_file, human_bytes(scored.file_bytes),
-      s.prefill_tokens_per_second, human_bytes(peak_rss_bytes()), s.logits_hash);
+      score_sentence(scored, o.score.windows), scored.bits_per_weight_linear,
+      scored.bits_per_weight_file, human_bytes(scored.file_bytes), s.prefill_tokens_per_second,
+      human_bytes(peak_rss_bytes()), s.logits_hash);
   return flush_output();
 }
 

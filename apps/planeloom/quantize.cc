@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "base/file.h"
 #include "base/report.h"
 #include "codecs/trellis.h"
 #include "commands.h"
@@ -10,6 +11,7 @@
 #include "compress/bit_budget.h"
 #include "compress/quantize_model.h"
 #include "distill_options.h"
+#include "score.h"
 
 namespace planeloom {
 namespace {
@@ -24,6 +26,8 @@ struct Options {
   bool rotate = false, no_rotate = false;  // neither: what the method is made for
   DistillOptions distill;                  // afterwards, when it has minutes or steps
   int64_t distill_tokens = 65536;
+  std::string score_file;  // empty: not scored
+  int64_t score_windows = 20;
 
   bool distills() const { return distill.minutes != 0 || distill.steps > 0; }
 };
@@ -119,6 +123,18 @@ Result<DistillSummary> distill_after(Options& o, const Model& model, const Compu
   return summary;
 }
 
+/// What is left of the model, on a text: the written file against the one that came.
+Result<ScoredModel> score_after(const Options& o, const std::filesystem::path& original,
+                                const std::string& text, const Compute& compute,
+                                Progress& progress) {
+  ScoreOptions options;
+  options.windows.windows = o.score_windows;
+  options.session.activations = ActivationMode::kFloat;
+  PL_TRY(const auto reference, record_reference(original, text, options, compute, progress));
+  options.session.activations = ActivationMode::kInt8;
+  return score_model(o.out, text, options, compute, reference.get(), progress);
+}
+
 Status run(Options& o) {
   QuantOptions& quant = o.quantize.quant;
   quant.group = o.group > 0 ? o.group : quant.method == "ptqtp" ? 128 : 64;
@@ -126,11 +142,9 @@ Status run(Options& o) {
   calibration.windows = std::max<int64_t>(1, o.calibration_tokens / calibration.context);
   PL_TRY(auto context, AppContext::create());
   PL_TRY(const auto path, resolve_model(o.model));
-  std::error_code error;
-  if (std::filesystem::equivalent(path, o.out, error))
-    return fail("[quantize] {} is the input itself", o.out);
-  if (std::filesystem::exists(o.out, error) && !o.force)
-    return fail("[quantize] {} exists; --force replaces it", o.out);
+  PL_CHECK(check_new_file("quantize", o.out, std::span(&path, 1), o.force));
+  PL_TRY(const std::string score_text,
+         o.score_file.empty() ? std::string() : read_input(o.score_file));
   PL_TRY(const Model model, load_model(path));
   if (o.bpw != 0) {
     PL_TRY(BitBudget budget, trellis_within(model, o.bpw));
@@ -148,9 +162,17 @@ Status run(Options& o) {
     PL_TRY(distilled, distill_after(o, model, context->compute(), progress));
     progress.finish();
     summary.seconds += distilled->seconds;
+    std::error_code error;
     summary.file_bytes = std::filesystem::file_size(o.out, error);
   }
-  const Report report = make_report(o, summary, distilled, *context);
+  Report report = make_report(o, summary, distilled, *context);
+  std::optional<ScoredModel> scored;
+  if (!score_text.empty()) {
+    PL_TRY(scored, score_after(o, path, score_text, context->compute(), progress));
+    progress.finish();
+    report.config.emplace_back("scored on", o.score_file);
+    report.results["score"] = score_json(*scored);
+  }
   PL_CHECK(save(report, o.out + ".report"));
   if (o.json) {
     nlohmann::ordered_json object{{"path", o.out}};
@@ -165,6 +187,7 @@ Status run(Options& o) {
         o.out, summary.bits_per_weight_linear, summary.bits_per_weight_file,
         human_bytes(summary.file_bytes), summary.seconds, o.out);
     if (distilled) fmt::print("distilled: {}\n", distill_sentence(*distilled));
+    if (scored) fmt::print("{}\n", score_sentence(*scored, {}));
   }
   return {};
 }
@@ -281,6 +304,15 @@ void add_quantize(CLI::App& app) {
       ->excludes(minutes);
   command->add_option("--distill-tokens", o->distill_tokens, "How much text --distill reads")
       ->check(CLI::Range(512, 1 << 28))
+      ->capture_default_str();
+  command
+      ->add_option("--score", o->score_file,
+                   "Then score a text that calibration has not seen: perplexity, and the KL "
+                   "divergence from the unquantized model")
+      ->check(CLI::ExistingFile)
+      ->type_name("FILE");
+  command->add_option("--score-windows", o->score_windows, "Windows of 512 tokens to score")
+      ->check(CLI::Range(1, 1 << 24))
       ->capture_default_str();
   command
       ->add_option("--seed", o->quantize.calibration.seed,

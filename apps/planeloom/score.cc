@@ -63,6 +63,22 @@ Result<ScoredModel> score_model(const std::filesystem::path& path, const std::st
   return scored;
 }
 
+std::string score_sentence(const ScoredModel& scored, const WindowOptions& windows) {
+  const TextScore& s = scored.score;
+  std::string text =
+      fmt::format("perplexity {:.4f} ± {:.4f} over {} predictions in {} windows of {}{}",
+                  s.perplexity, s.perplexity_stderr, grouped(s.tokens), s.windows, windows.context,
+                  s.interrupted ? " (interrupted: these are not all)" : "");
+  if (s.divergence) {
+    const Divergence& d = *s.divergence;
+    text += fmt::format(
+        "\nKL from the reference: mean {:.6f} ± {:.6f}, median {:.6f}, p99 {:.5f}; top-1 agreement "
+        "{:.2f} %",
+        d.mean, d.stderr_mean, d.median, d.p99, 100 * d.top1_agreement);
+  }
+  return text;
+}
+
 nlohmann::ordered_json score_json(const ScoredModel& scored) {
   const TextScore& s = scored.score;
   nlohmann::ordered_json j{{"perplexity", s.perplexity},

@@ -34,6 +34,10 @@ Result<ScoredModel> score_model(const std::filesystem::path& model, const std::s
                                 const ScoreOptions& options, const Compute& compute,
                                 const LogitStore* reference, Progress& progress);
 
+/// "perplexity 23.0100 ± ... over ... predictions", and the divergence where there is one: a line
+/// each.
+std::string score_sentence(const ScoredModel& scored, const WindowOptions& windows);
+
 /// The documented keys of `perplexity --json`.
 nlohmann::ordered_json score_json(const ScoredModel& scored);
 
