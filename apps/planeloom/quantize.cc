@@ -8,6 +8,7 @@
 #include "codecs/trellis.h"
 #include "commands.h"
 #include "common.h"
+#include "compress/awq.h"
 #include "compress/bit_budget.h"
 #include "compress/quantize_model.h"
 #include "distill_options.h"
@@ -19,8 +20,9 @@ namespace {
 struct Options {
   std::string model, out;
   QuantizeOptions quantize;
-  double bpw = 0;  // 0: as the method and --bits say
-  int group = 0;   // 0: the method's published one
+  bool awq = false;  // scale, then round as a clipped rtn does
+  double bpw = 0;    // 0: as the method and --bits say
+  int group = 0;     // 0: the method's published one
   int64_t calibration_tokens = 16384;
   bool json = false, force = false;
   bool rotate = false, no_rotate = false;  // neither: what the method is made for
@@ -48,9 +50,10 @@ std::pair<Linear, int> linear_bits(const std::string& pair) {
 Report make_report(const Options& o, const QuantizeSummary& s,
                    const std::optional<DistillSummary>& distilled, AppContext& context) {
   Report r;
-  r.title = fmt::format("Quantization with {}", o.quantize.quant.method);
+  const std::string method = o.awq ? "awq" : o.quantize.quant.method;
+  r.title = fmt::format("Quantization with {}", method);
   r.config = {{"model", o.model},
-              {"method", o.quantize.quant.method},
+              {"method", method},
               {"bits", std::to_string(o.quantize.quant.bits)},
               {"group", std::to_string(o.quantize.quant.group)},
               {"calibration", s.calibration}};
@@ -91,7 +94,7 @@ Report make_report(const Options& o, const QuantizeSummary& s,
   }
   r.tables.push_back(std::move(tensors));
   r.plots.push_back(std::move(plot));
-  r.results = {{"method", o.quantize.quant.method},
+  r.results = {{"method", method},
                {"rotated", o.quantize.rotation_seed.has_value()},
                {"bits_per_weight_linear", s.bits_per_weight_linear},
                {"bits_per_weight_file", s.bits_per_weight_file},
@@ -107,6 +110,9 @@ Report make_report(const Options& o, const QuantizeSummary& s,
   }
   return r;
 }
+
+/// The model as awq has scaled it, until it is quantized.
+std::filesystem::path awq_scaled(const Options& o) { return o.out + ".awq"; }
 
 /// Where the quantized model lies before it is distilled, and until then.
 std::filesystem::path undistilled(const Options& o) { return o.out + ".undistilled"; }
@@ -145,24 +151,30 @@ Status run(Options& o) {
   PL_CHECK(check_new_file("quantize", o.out, std::span(&path, 1), o.force));
   PL_TRY(const std::string score_text,
          o.score_file.empty() ? std::string() : read_input(o.score_file));
-  PL_TRY(const Model model, load_model(path));
+  PL_TRY(Model model, load_model(path));
+  TerminalProgress progress;
+  if (o.awq) {
+    PL_CHECK(
+        write_awq_scaled(model, awq_scaled(o), calibration, quant, context->compute(), progress));
+    PL_TRY(model, load_model(awq_scaled(o)));
+  }
   if (o.bpw != 0) {
     PL_TRY(BitBudget budget, trellis_within(model, o.bpw));
     quant.bits = budget.bits;
     o.quantize.layer_bits = std::move(budget.layer_bits);
   }
-  TerminalProgress progress;
   o.quantize.keep_partial = o.distills();
   PL_TRY(QuantizeSummary summary,
          quantize_model(model, o.distills() ? undistilled(o) : std::filesystem::path(o.out),
                         o.quantize, context->compute(), progress));
   progress.finish();
+  std::error_code error;
+  if (o.awq) std::filesystem::remove(awq_scaled(o), error);
   std::optional<DistillSummary> distilled;
   if (o.distills()) {
     PL_TRY(distilled, distill_after(o, model, context->compute(), progress));
     progress.finish();
     summary.seconds += distilled->seconds;
-    std::error_code error;
     summary.file_bytes = std::filesystem::file_size(o.out, error);
   }
   Report report = make_report(o, summary, distilled, *context);
@@ -204,11 +216,12 @@ void add_quantize(CLI::App& app) {
           "-o,--out", o->out,
           "File to write; OUT.partial holds an unfinished run, OUT.report.* says what was lost")
       ->required();
-  auto* method = command
-                     ->add_option("--method", o->quantize.quant.method,
-                                  "rtn, hqq, gptq, bpdq, ptqtp or trellis")
-                     ->check(CLI::IsMember({"rtn", "hqq", "gptq", "bpdq", "ptqtp", "trellis"}))
-                     ->capture_default_str();
+  auto* method =
+      command
+          ->add_option("--method", o->quantize.quant.method,
+                       "rtn, awq, hqq, gptq, bpdq, ptqtp or trellis")
+          ->check(CLI::IsMember({"rtn", "awq", "hqq", "gptq", "bpdq", "ptqtp", "trellis"}))
+          ->capture_default_str();
   auto* bpw = command
                   ->add_option("--bpw", o->bpw,
                                "So many bits per weight over the linears at most, every scale "
@@ -350,6 +363,12 @@ void add_quantize(CLI::App& app) {
     if (o->distills() &&
         o->quantize.calibration.sources == std::vector<std::string>{std::string(kNoSource)})
       return fail("[quantize] --distill needs a text: not with --calibration none");
+    if (o->quantize.quant.method == "awq") {
+      if (o->rotate)
+        return fail("[quantize] --rotate mixes the columns that awq scales: one of them, not both");
+      o->awq = o->quantize.quant.clip = true;
+      o->quantize.quant.method = "rtn";
+    }
     if (o->rotate || (o->quantize.quant.method == "trellis" && !o->no_rotate))
       o->quantize.rotation_seed = static_cast<uint32_t>(o->quantize.calibration.seed);
     return run(*o);

@@ -68,7 +68,7 @@ ErrorReport report_from_json(const std::string& text) {
 /// it: they change nothing.
 Result<std::string> fingerprint(const Model& model, const QuantizeOptions& o) {
   std::string text = fmt::format(
-      "planeloom quantize 8\nmodel {}\n{} bits {} group {} coefficients {} rounds {} damping {} "
+      "planeloom quantize 9\nmodel {}\n{} bits {} group {} coefficients {} rounds {} damping {} "
       "ridge {} cap {} rows {} refine {} clip {} rotation {} upstream {} {} embedding {}\n",
       weights_hash(model), o.quant.method, o.quant.bits, o.quant.group,
       static_cast<int>(o.quant.coefficients), o.quant.rounds, o.quant.damping, o.quant.ridge,
@@ -144,7 +144,6 @@ class Run {
       PL_CHECK(session_->embed(text_.window(w), hidden(hidden_, w)));
     if (options_.upstream > 0) {
       original_ = model_;
-      session.activations = ActivationMode::kFloat;
       PL_TRY(original_session_, Session::create(*original_, compute_, session));
       original_hidden_ = hidden_;
     }

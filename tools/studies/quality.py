@@ -27,6 +27,7 @@ DISTILLED = ", distilled"  # after a row's name: its file after `planeloom disti
 PLAIN = {
     "RTN 2-bit g64": (None, "--method rtn"),
     "RTN 2-bit g64, clipped": ("matched", "--method rtn --clip"),
+    "AWQ 2-bit g64": ("matched", "--method awq"),
     "HQQ 2-bit g64": (None, "--method hqq"),
     "GPTQ 2-bit g64": ("matched", "--method gptq"),
     "GPTQ 2-bit g64, rotated": ("matched", "--method gptq --rotate"),
