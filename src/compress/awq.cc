@@ -35,8 +35,8 @@ double energy(const LayerInput& in, std::span<const double> hessian) {
 std::vector<float> scales_of(std::span<const float> magnitude, double exponent) {
   std::vector<float> s;
   for (const float m : magnitude)
-    s.push_back(std::max(kLeastScale,
-                         static_cast<float>(std::pow(static_cast<double>(m), exponent))));
+    s.push_back(
+        std::max(kLeastScale, static_cast<float>(std::pow(static_cast<double>(m), exponent))));
   const auto [low, high] = std::ranges::minmax_element(s);
   const float middle = std::sqrt(*low * *high);
   for (float& v : s) v /= middle;
@@ -104,8 +104,8 @@ class Scaling {
 
   Status find(const CalibrationOptions& calibration, const QuantOptions& rounding) {
     PL_TRY(const auto tokenizer, Tokenizer::from_metadata(model_.file->metadata()));
-    PL_TRY(const CalibrationText text, calibration_text(model_, *tokenizer, compute_, calibration,
-                                                        nullptr, progress_));
+    PL_TRY(const CalibrationText text,
+           calibration_text(model_, *tokenizer, compute_, calibration, nullptr, progress_));
     SessionOptions options;
     options.context = text.context;
     options.cache = DType::kF32;
@@ -133,8 +133,8 @@ class Scaling {
     std::vector<TensorSpec> specs;
     for (const StoredTensor& t : file.tensors()) {
       const bool scaled = linears_.contains(t.name);
-      specs.push_back({t.name, scaled ? DType::kF16 : t.type,
-                       {t.dims.begin(), t.dims.begin() + t.n_dims}});
+      specs.push_back(
+          {t.name, scaled ? DType::kF16 : t.type, {t.dims.begin(), t.dims.begin() + t.n_dims}});
     }
     Metadata metadata;
     for (const auto& [key, value] : file.metadata().entries()) metadata.set(key, value);
@@ -225,8 +225,7 @@ class Scaling {
     const LayerWeights& w = model_.layers[static_cast<size_t>(layer)];
     std::vector<float> gain = first == Linear::kQ ? w.attention_norm : w.ffn_norm;
     const std::vector<float>& s = *scales(layer, first);
-    for (size_t i = 0; i < gain.size(); ++i)
-      gain[i] = gain[i] / s[i] - model_.config.norm_offset;
+    for (size_t i = 0; i < gain.size(); ++i) gain[i] = gain[i] / s[i] - model_.config.norm_offset;
     std::vector<std::byte> bytes(t.data.size());
     PL_CHECK(encode_simple(t.type, gain, bytes));
     return writer.write_tensor(bytes);

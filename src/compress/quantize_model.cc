@@ -9,10 +9,9 @@
 #include "base/file.h"
 #include "codecs/planes.h"
 #include "codecs/rotation.h"
-#include "compress/statistics.h"
-#include "compress/upstream.h"
+#include "compress/layer_inputs.h"
+#include "compress/quantized_file.h"
 #include "compress/workspace.h"
-#include "formats/planes_pair.h"
 
 namespace planeloom {
 namespace {
@@ -107,6 +106,13 @@ Status check_widths(const Model& model, const QuantizeOptions& o) {
     PL_CHECK(group_for(o, linear_name(0, linear), cols));
     if (o.rotation_seed) PL_CHECK(Rotation::make(cols, *o.rotation_seed));
   }
+  if (o.embedding_bits == 0) return {};
+  QuantOptions embedding;
+  embedding.method = "trellis";
+  embedding.bits = o.embedding_bits;
+  PL_CHECK(check_options(embedding));
+  PL_CHECK(group_for(o, "token_embd.weight", model.config.width));
+  PL_CHECK(Rotation::make(model.config.width, 0));
   return {};
 }
 
@@ -132,21 +138,13 @@ class Run {
   Status prepare() {
     if (!reads_text(options_)) return {};
     PL_TRY(const auto tokenizer, Tokenizer::from_metadata(model_.file->metadata()));
-    PL_TRY(text_, calibration_text(model_, *tokenizer, compute_, options_.calibration, &workspace_,
-                                   progress_));
-    SessionOptions session;
-    session.context = text_.context;
-    session.activations = ActivationMode::kInt8;  // what the quantized model will be served with
-    session.cache = DType::kF32;
-    PL_TRY(session_, Session::create(model_, compute_, session));
-    hidden_.resize(static_cast<size_t>(text_.windows() * text_.context * model_.config.width));
-    for (int64_t w = 0; w < text_.windows(); ++w)
-      PL_CHECK(session_->embed(text_.window(w), hidden(hidden_, w)));
-    if (options_.upstream > 0) {
-      original_ = model_;
-      PL_TRY(original_session_, Session::create(*original_, compute_, session));
-      original_hidden_ = hidden_;
-    }
+    PL_TRY(CalibrationText text, calibration_text(model_, *tokenizer, compute_,
+                                                  options_.calibration, &workspace_, progress_));
+    summary.calibration = text.description;
+    summary.calibration_tokens = static_cast<int64_t>(text.tokens.size());
+    std::optional<double> damping;
+    if (options_.upstream > 0) damping = options_.upstream_damping;
+    PL_TRY(inputs_, LayerInputs::create(model_, std::move(text), rotations_, damping, compute_));
     return {};
   }
 
@@ -156,11 +154,7 @@ class Run {
       for (const Stage& stage : kStages) PL_CHECK(quantize_stage(layer, stage));
       return {};
     }));
-    for (int64_t w = 0; session_ && w < text_.windows(); ++w) {
-      session_->run_layer(layer, hidden(hidden_, w), text_.context, 0);
-      if (original_session_)
-        original_session_->run_layer(layer, hidden(original_hidden_, w), text_.context, 0);
-    }
+    if (inputs_) inputs_->pass(layer);
     return {};
   }
 
@@ -179,45 +173,20 @@ class Run {
   void leave() const { workspace_.remove_unless_used(); }
 
   Status write(const std::filesystem::path& out) {
-    Metadata metadata;
-    for (const auto& [key, value] : model_.file->metadata().entries())
-      if (std::ranges::none_of(kWeightKeys, [&](auto prefix) { return key.starts_with(prefix); }))
-        metadata.set(key, value);
     std::map<std::string, const PackedMatrix*> quantized;
     for (int64_t l = 0; l < static_cast<int64_t>(finished_.size()); ++l)
       for (const auto& [name, w] : matrices(l)) quantized[name] = w;
-    metadata.set("planeloom.method", options_.quant.method);
-    metadata.set("planeloom.calibration",
-                 text_.description.empty() ? std::string("none") : text_.description);
-
-    std::vector<TensorSpec> specs;
-    std::vector<const StoredTensor*> copied;
-    for (const StoredTensor& t : model_.file->tensors()) {
-      if (quantized.contains(t.name)) continue;
-      const std::string base = base_name(t.name);
-      if (quantized.contains(base))
-        continue;  // the planes and coefficients of an input that was quantized before
-      if (base != t.name)
-        for (const std::string_view prefix : kWeightKeys)
-          if (const std::string key = std::string(prefix) + base; model_.file->metadata().has(key))
-            metadata.set(key, *model_.file->metadata().find(key));
-      specs.push_back({t.name, t.type, {t.dims.begin(), t.dims.begin() + t.n_dims}});
-      copied.push_back(&t);
-    }
-    for (const auto& [name, w] : quantized) add_pair(name, *w, metadata, specs);
-
     const std::filesystem::path partial = workspace_.path("out.gguf");
-    PL_TRY(GgufWriter writer, GgufWriter::create(partial, metadata, specs));
-    for (const StoredTensor* t : copied) PL_CHECK(writer.write_tensor(t->data));
-    for (const auto& [name, w] : quantized) PL_CHECK(write_pair(writer, name, *w));
-    PL_CHECK(writer.commit());
+    PL_CHECK(write_quantized(*model_.file, quantized,
+                             {{"planeloom.method", options_.quant.method},
+                              {"planeloom.calibration", summary.calibration}},
+                             partial));
     std::error_code error;
     std::filesystem::rename(partial, out, error);
     if (error) return fail("[quantize] cannot rename to {}: {}", out.string(), error.message());
     return options_.keep_partial ? Status{} : workspace_.remove();
   }
 
-  const CalibrationText& text() const { return text_; }
   QuantizeSummary summary;
 
  private:
@@ -256,86 +225,6 @@ class Run {
     return {};
   }
 
-  /// "blk.0.attn_q.weight.planes" -> "blk.0.attn_q.weight"; other names as they are.
-  static std::string base_name(const std::string& name) {
-    for (const char* suffix : {".planes", ".coef"})
-      if (name.ends_with(suffix))
-        return name.substr(0, name.size() - std::string_view(suffix).size());
-    return name;
-  }
-
-  float* hidden(std::vector<float>& stream, int64_t window) const {
-    return stream.data() + window * text_.context * model_.config.width;
-  }
-
-  /// Runs the calibration text up to the stage's first linear and returns its inputs' Hessian,
-  /// factored.
-  /// When asked for, also finds what its linears should give (target_).
-  Result<PreparedHessian> stage_hessian(int64_t layer, Linear first, const QuantOptions& quant) {
-    const int64_t cols = model_.layers[static_cast<size_t>(layer)].at(first).cols;
-    SecondMoments moments(cols);
-    std::optional<Drift> drift;
-    if (original_) drift.emplace(cols, writes_residual(first) ? model_.config.width : 0);
-    for (int64_t i = 0; i < text_.windows(); ++i) {
-      watch(*session_, hidden_, layer, first, i, [&](Rows x) {
-        moments.add(compute_, x);
-        if (drift) add_drift(layer, first, i, x, *drift);
-      });
-    }
-    const std::vector<double> hessian = moments.hessian();
-    target_.reset();
-    if (drift) {
-      PL_TRY(target_, UpstreamTarget::make(hessian, cols, drift->inputs.mean(),
-                                           drift->lack ? drift->lack->mean() : std::vector<float>{},
-                                           options_.upstream_damping));
-    }
-    return prepare_hessian(hessian, cols, quant);
-  }
-
-  /// How far the quantized model has drifted where a linear reads, and where it writes.
-  struct Drift {
-    CrossMoments inputs;               // E[x' (x - x')^T]
-    std::optional<CrossMoments> lack;  // E[r x'^T]
-    std::vector<float> difference;     // x - x', then r, of one window
-    Drift(int64_t cols, int64_t width) : inputs(cols, cols) {
-      if (width > 0) lack.emplace(width, cols);
-    }
-  };
-
-  /// Where a linear's output is added to the residual stream as it is.
-  bool writes_residual(Linear linear) const {
-    return (linear == Linear::kO || linear == Linear::kDown) && !model_.config.post_norms;
-  }
-
-  /// Runs a window of the calibration text up to a linear.
-  void watch(Session& session, std::vector<float>& stream, int64_t layer, Linear linear,
-             int64_t window, InputHook::Take take) {
-    const int64_t cols = model_.layers[static_cast<size_t>(layer)].at(linear).cols;
-    InputHook hook(compute_, layer, linear, rotation(cols), take);
-    session.set_hooks(&hook);
-    session.run_layer(layer, hidden(stream, window), text_.context, 0);
-    session.set_hooks(nullptr);
-  }
-
-  /// x: what the quantized model feeds the linear in this window.
-  void add_drift(int64_t layer, Linear linear, int64_t window, Rows x, Drift& drift) {
-    const auto subtract = [&](const float* from, const float* what, int64_t n) {
-      drift.difference.resize(static_cast<size_t>(n));
-      for (int64_t i = 0; i < n; ++i) drift.difference[static_cast<size_t>(i)] = from[i] - what[i];
-      return drift.difference.data();
-    };
-    watch(*original_session_, original_hidden_, layer, linear, window, [&](Rows original) {
-      const float* d = subtract(original.data, x.data, x.rows * x.cols);
-      drift.inputs.add(compute_, x, {d, x.rows, x.cols});
-    });
-    if (!drift.lack) return;
-    const bool down = linear == Linear::kDown;
-    const float* r =
-        subtract(down ? original_session_->middle() : hidden(original_hidden_, window),
-                 down ? session_->middle() : hidden(hidden_, window), x.rows * model_.config.width);
-    drift.lack->add(compute_, {r, x.rows, model_.config.width}, x);
-  }
-
   /// The rotation of linears that read so many values, or null.
   const Rotation* rotation(int64_t cols) const {
     const auto found = rotations_.find(cols);
@@ -367,8 +256,11 @@ class Run {
     QuantOptions quant = options_.quant;
     PL_TRY(quant.group, group_for(options_, linear_name(layer, stage.linears[0]), cols));
     std::optional<PreparedHessian> hessian;
-    if (reads_text(options_)) {
-      PL_TRY(hessian, stage_hessian(layer, stage.linears[0], quant));
+    target_.reset();
+    if (inputs_) {
+      PL_TRY(LayerInputs::Seen seen, inputs_->before(layer, stage.linears[0]));
+      target_ = std::move(seen.target);
+      PL_TRY(hessian, prepare_hessian(seen.hessian, cols, quant));
     }
     for (const Linear linear : stage.linears) {
       quant.bits = bits_of(options_, layer, linear);
@@ -408,17 +300,11 @@ class Run {
       quant.method = "trellis";
       quant.bits = options_.embedding_bits;
       quant.isa = options_.quant.isa;
+      PL_TRY(quant.group, group_for(options_, "token_embd.weight", cols));
       target_.reset();
       std::optional<PreparedHessian> hessian;
-      if (reads_text(options_)) {
-        SecondMoments moments(cols);
-        const auto take = [&](Rows x) { moments.add(compute_, x); };
-        InputHook hook(compute_, layers, Linear::kHead, rotation(cols), take);
-        session_->set_hooks(&hook);
-        for (int64_t i = 0; i < text_.windows(); ++i)
-          session_->logits(hidden(hidden_, i), text_.context, nullptr);
-        session_->set_hooks(nullptr);
-        PL_TRY(hessian, prepare_hessian(moments.hessian(), cols, quant));
+      if (inputs_) {
+        PL_TRY(hessian, prepare_hessian(inputs_->before_head(), cols, quant));
       }
       const PreparedHessian* known = hessian ? &*hessian : nullptr;
       PL_CHECK(
@@ -456,14 +342,8 @@ class Run {
   const Compute& compute_;
   Progress& progress_;
   Workspace workspace_;
-  CalibrationText text_;
-  std::map<int64_t, std::shared_ptr<const Rotation>> rotations_;  // by width, when rotating
-  std::unique_ptr<Session> session_;
-  std::vector<float> hidden_;  // (windows, context, width)
-  // With --upstream: the model as it was and its own hidden states.
-  std::optional<Model> original_;
-  std::unique_ptr<Session> original_session_;
-  std::vector<float> original_hidden_;
+  Rotations rotations_;                   // when rotating
+  std::unique_ptr<LayerInputs> inputs_;   // with a calibration text
   std::optional<UpstreamTarget> target_;  // of the stage at hand
   std::vector<float> weights_;            // one matrix, decoded
   std::vector<Workspace::Entry>
@@ -509,8 +389,6 @@ Result<QuantizeSummary> quantize_model(const Model& model, const std::filesystem
   summary.file_bytes = written.file->file_bytes();
   summary.bits_per_weight_file =
       8.0 * static_cast<double>(summary.file_bytes) / static_cast<double>(parameter_count(written));
-  summary.calibration = run.text().tokens.empty() ? "none" : run.text().description;
-  summary.calibration_tokens = static_cast<int64_t>(run.text().tokens.size());
   summary.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return summary;
 }

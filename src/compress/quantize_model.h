@@ -37,7 +37,7 @@ struct TensorReport {
 
 struct QuantizeSummary {
   std::vector<TensorReport> tensors;
-  std::string calibration;  // where the text came from; "none" for data-free methods
+  std::string calibration = "none";  // where the text came from
   int64_t calibration_tokens = 0;
   int64_t resumed_layers = 0;  // taken over from an interrupted run
   double bits_per_weight_linear = 0, bits_per_weight_file = 0;

@@ -99,8 +99,9 @@ TEST(Awq, TheScaledModelComputesTheSame) {
     EXPECT_NE(scaled->layers[0].ffn_norm, model->layers[0].ffn_norm);
     std::vector<float> o(64), p(64);
     model->layers[0].at(Linear::kO).codec->decode_row(model->layers[0].at(Linear::kO), 0, o.data());
-    scaled->layers[0].at(Linear::kO).codec->decode_row(scaled->layers[0].at(Linear::kO), 0,
-                                                       p.data());
+    scaled->layers[0]
+        .at(Linear::kO)
+        .codec->decode_row(scaled->layers[0].at(Linear::kO), 0, p.data());
     double changed = 0;
     for (size_t i = 0; i < 64; ++i) changed += std::fabs(o[i] - p[i]);
     EXPECT_EQ(changed > 0.1, kv_heads == 4) << changed;

@@ -245,6 +245,12 @@ TEST(QuantizeModel, WhatCannotBeQuantizedLeavesNothing) {
   ASSERT_FALSE(refused);
   EXPECT_NE(refused.error().message.find("31 columns"), std::string::npos);
   EXPECT_FALSE(fs::exists(out.string() + ".partial"));
+  QuantizeOptions five = options("rtn");
+  five.embedding_bits = 5;
+  const auto bits = quantize_model(tiny(), out, five, compute, progress);
+  ASSERT_FALSE(bits);
+  EXPECT_NE(bits.error().message.find("5 bits"), std::string::npos);
+  EXPECT_FALSE(fs::exists(out.string() + ".partial"));
   Model damaged = tiny();
   const std::vector<float> nan(static_cast<size_t>(damaged.config.width * damaged.config.q_width()),
                                std::numeric_limits<float>::quiet_NaN());
