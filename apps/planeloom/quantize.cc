@@ -20,9 +20,10 @@ namespace {
 struct Options {
   std::string model, out;
   QuantizeOptions quantize;
-  bool awq = false;  // scale, then round as a clipped rtn does
-  double bpw = 0;    // 0: as the method and --bits say
-  int group = 0;     // 0: the method's published one
+  bool awq = false;   // scale, then round as a clipped rtn does
+  uint64_t size = 0;  // of the file; 0: as --bpw says
+  double bpw = 0;     // 0: as the method and --bits say
+  int group = 0;      // 0: the method's published one
   int64_t calibration_tokens = 16384;
   bool json = false, force = false;
   bool rotate = false, no_rotate = false;  // neither: what the method is made for
@@ -163,6 +164,12 @@ Status run(Options& o) {
     quant.bits = budget.bits;
     o.quantize.layer_bits = std::move(budget.layer_bits);
   }
+  if (o.size != 0) {
+    PL_TRY(SizeBudget budget, trellis_within_bytes(model, o.size));
+    quant.bits = budget.linears.bits;
+    o.quantize.layer_bits = std::move(budget.linears.layer_bits);
+    o.quantize.embedding_bits = budget.embedding_bits;
+  }
   o.quantize.keep_partial = o.distills();
   PL_TRY(QuantizeSummary summary,
          quantize_model(model, o.distills() ? undistilled(o) : std::filesystem::path(o.out),
@@ -228,6 +235,13 @@ void add_quantize(CLI::App& app) {
                                "counted: the best that is known for them, a trellis whose more "
                                "sensitive linears have one bit more")
                   ->check(CLI::Range(1.0, 8.0));
+  auto* size = command
+                   ->add_option("--size", o->size,
+                                "So large a file at most, as in 60MB: --bpw and --embedding-bits "
+                                "are chosen for it")
+                   ->transform(CLI::AsSizeValue(true))
+                   ->type_name("BYTES")
+                   ->excludes(bpw);
   auto* bits = command
                    ->add_option("--bits", o->quantize.quant.bits,
                                 "Bits per weight, scales not counted (ptqtp always has two "
@@ -248,7 +262,8 @@ void add_quantize(CLI::App& app) {
       ->add_option("--embedding-bits", o->quantize.embedding_bits,
                    "Also the embedding and the head, as trellis codes of so many bits (default: as "
                    "they came)")
-      ->check(CLI::Range(1, kMaxTrellisBits));
+      ->check(CLI::Range(1, kMaxTrellisBits))
+      ->excludes(size);
   command
       ->add_option("--group", o->group,
                    "Columns that share coefficients: 32, 64, 96, 128, 192, 256 (default 64; ptqtp "
@@ -335,18 +350,20 @@ void add_quantize(CLI::App& app) {
   command->add_flag("--json", o->json, "One JSON object instead of text");
   set_examples(command,
                "planeloom quantize -m smollm2-135m-instruct -o smol.gguf --bpw 2.4\n"
+               "planeloom quantize -m model.gguf -o small.gguf --size 60MB\n"
                "planeloom quantize -m smollm2-135m-instruct -o smol.bpdq2.gguf --method bpdq "
                "--bits 2 --group 64\n"
                "planeloom quantize -m model.gguf -o out.gguf --method trellis --bits 2 "
                "--calibration prose.txt,code.py,self --distill 20\n"
                "planeloom quantize -m model.gguf -o out.gguf --method gptq --bits 3 --group 128");
-  on_run(command, [o, bits, bpw, method]() -> Status {
-    if (!bpw->empty()) {
+  on_run(command, [o, bits, bpw, size, method]() -> Status {
+    if (!bpw->empty() || !size->empty()) {
       if ((!method->empty() && o->quantize.quant.method != "trellis") || !bits->empty() ||
           !o->quantize.bits.empty())
         return fail(
-            "[quantize] --bpw chooses the bits of a trellis: not with another --method, "
-            "--bits or --bits-for");
+            "[quantize] {} chooses the bits of a trellis: not with another --method, --bits or "
+            "--bits-for",
+            bpw->empty() ? "--size" : "--bpw");
       o->quantize.quant.method = "trellis";
     }
     if (o->quantize.quant.method == "ptqtp" && (!bits->empty() || !o->quantize.bits.empty()))

@@ -1,6 +1,11 @@
 #include "compress/bit_budget.h"
 
+#include <cmath>
+
+#include "codecs/rotation.h"
 #include "codecs/trellis.h"
+#include "compress/quantized_file.h"
+#include "formats/gguf.h"
 
 namespace planeloom {
 namespace {
@@ -16,6 +21,37 @@ Result<double> size_of(const PackedMatrix& w, int bits) {
   PL_TRY(const Codec* codec, trellis_codec(bits));
   return bits_per_weight(*codec, w.rows, w.cols) * static_cast<double>(w.rows) *
          static_cast<double>(w.cols);
+}
+
+/// For what the writer notes of the calibration and a distillation, and for padding between
+/// tensors.
+constexpr double kReserve = 8192, kPadding = 2 * GgufWriter::kAlignment;
+
+/// Bytes of the file when linears take none.
+Result<double> size_without_linears(const Model& model, int embedding_bits) {
+  PL_TRY(const Codec* one, trellis_codec(1));
+  PL_TRY(const Codec* ends, trellis_codec(embedding_bits));
+  std::map<std::string, PackedMatrix> stubs;
+  const auto stub = [&](const std::string& name, const PackedMatrix& w,
+                        const Codec* codec) -> Status {
+    PL_TRY(auto turned, Rotation::make(w.cols, 0));
+    stubs[name] = {codec, w.rows, w.cols, {}, {}, std::move(turned)};
+    return {};
+  };
+  double linears = 0;
+  for (int64_t l = 0; l < model.config.layers; ++l)
+    for (const Linear linear : kBlockLinears) {
+      const PackedMatrix& w = model.layers[static_cast<size_t>(l)].at(linear);
+      PL_CHECK(stub(linear_name(l, linear), w, one));
+      PL_TRY(const double bits, size_of(w, 1));
+      linears += bits / 8 - kPadding;
+    }
+  PL_CHECK(stub("token_embd.weight", model.embedding, ends));
+  if (!model.tied()) PL_CHECK(stub("output.weight", model.head, ends));
+  ReplacedMatrices replaced;
+  for (const auto& [name, w] : stubs) replaced[name] = &w;
+  PL_TRY(const uint64_t all, quantized_size(*model.file, replaced));
+  return static_cast<double>(all) - linears + kReserve;
 }
 
 }  // namespace
@@ -49,6 +85,20 @@ Result<BitBudget> trellis_within(const Model& model, double bits_per_weight) {
       }
   budget.bits_per_weight = used / weights;
   return budget;
+}
+
+Result<SizeBudget> trellis_within_bytes(const Model& model, uint64_t bytes) {
+  const auto weights = static_cast<double>(linear_size(model).weights);
+  for (int embedding = kMaxTrellisBits;; --embedding) {
+    PL_TRY(const double rest, size_without_linears(model, embedding));
+    const double bits = 8 * (static_cast<double>(bytes) - rest) / weights;
+    if (embedding > 1 && embedding > std::floor(bits) + 1) continue;
+    auto linears = trellis_within(model, bits);
+    if (!linears)
+      return fail("[quantize] {} bytes: one bit for every weight takes about {:.0f}", bytes,
+                  rest + weights / 8);
+    return SizeBudget{std::move(*linears), embedding};
+  }
 }
 
 }  // namespace planeloom

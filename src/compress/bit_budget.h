@@ -18,4 +18,13 @@ struct BitBudget {
 /// An error when one bit does not fit.
 Result<BitBudget> trellis_within(const Model& model, double bits_per_weight);
 
+/// The same for a whole file: of the embedding and the head (QuantizeOptions::embedding_bits) as
+/// many bits as fit, but no more than one above those of the linears, the linears what is left.
+struct SizeBudget {
+  BitBudget linears;
+  int embedding_bits = 0;
+};
+/// An error when one bit does not fit.
+Result<SizeBudget> trellis_within_bytes(const Model& model, uint64_t bytes);
+
 }  // namespace planeloom

@@ -61,9 +61,9 @@ void LayerInputs::add_drift(int64_t layer, Linear linear, int64_t i, Rows x, Dri
   });
   if (!drift.lack) return;
   const bool down = linear == Linear::kDown;
-  const float* r = subtract(down ? before_.session->middle() : window(before_, i),
-                            down ? now_.session->middle() : window(now_, i),
-                            x.rows * model_.config.width);
+  const float* r =
+      subtract(down ? before_.session->middle() : window(before_, i),
+               down ? now_.session->middle() : window(now_, i), x.rows * model_.config.width);
   drift.lack->add(compute_, {r, x.rows, model_.config.width}, x);
 }
 
@@ -79,10 +79,9 @@ Result<LayerInputs::Seen> LayerInputs::before(int64_t layer, Linear linear) {
     });
   Seen seen{moments.hessian(), {}};
   if (drift) {
-    PL_TRY(seen.target,
-           UpstreamTarget::make(seen.hessian, cols, drift->inputs.mean(),
-                                drift->lack ? drift->lack->mean() : std::vector<float>{},
-                                *damping_));
+    PL_TRY(seen.target, UpstreamTarget::make(
+                            seen.hessian, cols, drift->inputs.mean(),
+                            drift->lack ? drift->lack->mean() : std::vector<float>{}, *damping_));
   }
   return seen;
 }

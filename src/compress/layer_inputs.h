@@ -72,8 +72,8 @@ class LayerInputs {
   CalibrationText text_;
   const Rotations& rotations_;
   const Compute& compute_;
-  Stream now_;                    // through the model as it has become
-  std::optional<double> damping_; // of the targets
+  Stream now_;                     // through the model as it has become
+  std::optional<double> damping_;  // of the targets
   std::optional<Model> original_;
   Stream before_;  // through the original
 };

@@ -11,38 +11,53 @@ namespace {
 /// "blk.0.attn_q.weight.planes" -> "blk.0.attn_q.weight"; other names as they are.
 std::string base_name(const std::string& name) {
   for (const char* suffix : {".planes", ".coef"})
-    if (name.ends_with(suffix)) return name.substr(0, name.size() - std::string_view(suffix).size());
+    if (name.ends_with(suffix))
+      return name.substr(0, name.size() - std::string_view(suffix).size());
   return name;
 }
 
-}  // namespace
-
-Status write_quantized(const ModelFile& file,
-                       const std::map<std::string, const PackedMatrix*>& matrices,
-                       const std::vector<std::pair<std::string, std::string>>& metadata,
-                       const std::filesystem::path& out) {
-  Metadata all;
-  for (const auto& [key, value] : file.metadata().entries())
-    if (std::ranges::none_of(kWeightKeys, [&](auto prefix) { return key.starts_with(prefix); }))
-      all.set(key, value);
-  for (const auto& [key, value] : metadata) all.set(key, value);
+/// What the file will hold, in order: copies, then pairs.
+struct Plan {
+  Metadata metadata;
   std::vector<TensorSpec> specs;
   std::vector<const StoredTensor*> copied;
+};
+
+Plan plan_of(const ModelFile& file, const ReplacedMatrices& matrices) {
+  Plan plan;
+  for (const auto& [key, value] : file.metadata().entries())
+    if (std::ranges::none_of(kWeightKeys, [&](auto prefix) { return key.starts_with(prefix); }))
+      plan.metadata.set(key, value);
   for (const StoredTensor& t : file.tensors()) {
     const std::string base = base_name(t.name);
     if (matrices.contains(t.name) || matrices.contains(base)) continue;
     if (base != t.name)
       for (const std::string_view prefix : kWeightKeys)
         if (const std::string key = std::string(prefix) + base; file.metadata().has(key))
-          all.set(key, *file.metadata().find(key));
-    specs.push_back({t.name, t.type, {t.dims.begin(), t.dims.begin() + t.n_dims}});
-    copied.push_back(&t);
+          plan.metadata.set(key, *file.metadata().find(key));
+    plan.specs.push_back({t.name, t.type, {t.dims.begin(), t.dims.begin() + t.n_dims}});
+    plan.copied.push_back(&t);
   }
-  for (const auto& [name, w] : matrices) add_pair(name, *w, all, specs);
-  PL_TRY(GgufWriter writer, GgufWriter::create(out, all, specs));
-  for (const StoredTensor* t : copied) PL_CHECK(writer.write_tensor(t->data));
+  for (const auto& [name, w] : matrices) add_pair(name, *w, plan.metadata, plan.specs);
+  return plan;
+}
+
+}  // namespace
+
+Status write_quantized(const ModelFile& file, const ReplacedMatrices& matrices,
+                       const std::vector<std::pair<std::string, std::string>>& metadata,
+                       const std::filesystem::path& out) {
+  Plan plan = plan_of(file, matrices);
+  for (const auto& [key, value] : metadata) plan.metadata.set(key, value);
+  PL_TRY(GgufWriter writer, GgufWriter::create(out, plan.metadata, std::move(plan.specs)));
+  for (const StoredTensor* t : plan.copied) PL_CHECK(writer.write_tensor(t->data));
   for (const auto& [name, w] : matrices) PL_CHECK(write_pair(writer, name, *w));
   return writer.commit();
+}
+
+Result<uint64_t> quantized_size(const ModelFile& file, const ReplacedMatrices& matrices) {
+  const Plan plan = plan_of(file, matrices);
+  return GgufWriter::size_of(plan.metadata, plan.specs);
 }
 
 }  // namespace planeloom

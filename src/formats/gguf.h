@@ -53,6 +53,8 @@ class GgufWriter {
   /// metadata's general.alignment is replaced by kAlignment; split.* keys are dropped.
   static Result<GgufWriter> create(const std::filesystem::path& path, const Metadata& metadata,
                                    std::vector<TensorSpec> tensors);
+  /// What create and all tensors would make, in bytes.
+  static Result<uint64_t> size_of(const Metadata& metadata, const std::vector<TensorSpec>& tensors);
   /// The next tensor's data, in one or several pieces. An error when they are more than the spec
   /// says.
   Status write(std::span<const std::byte> piece);

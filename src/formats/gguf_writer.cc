@@ -123,6 +123,16 @@ Result<GgufWriter> GgufWriter::create(const std::filesystem::path& path, const M
   return writer;
 }
 
+Result<uint64_t> GgufWriter::size_of(const Metadata& metadata,
+                                     const std::vector<TensorSpec>& tensors) {
+  PL_CHECK(check_specs(tensors));
+  Front front;
+  put_front(front, metadata, tensors);
+  uint64_t size = align(front.bytes().size());
+  for (const TensorSpec& t : tensors) size += align(t.bytes());
+  return size;
+}
+
 Status GgufWriter::pad() {
   static constexpr std::byte kZeros[kAlignment] = {};
   return file_.write(std::span(kZeros, align(file_.offset()) - file_.offset()));

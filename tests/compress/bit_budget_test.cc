@@ -52,6 +52,50 @@ TEST(BitBudget, LessThanOneBitIsRefused) {
   EXPECT_NE(budget.error().message.find("one bit and its scales take 1."), std::string::npos);
 }
 
+/// The file is no larger than asked for and uses most of it, a head of its own or none.
+TEST(BitBudget, WithinBytes) {
+  const Folder folder;
+  ThreadPool pool(1);
+  Silent progress;
+  for (const bool tied : {true, false}) {
+    TinyOptions shape = tiny_text_options();
+    shape.ffn = 128;
+    shape.layers = 6;
+    shape.tied = tied;
+    const auto model = load_model(std::shared_ptr<const ModelFile>(make_tiny_model(shape)));
+    ASSERT_TRUE(model) << model.error().message;
+    const auto weights = static_cast<double>(linear_size(*model).weights);
+    int last = 0;
+    for (const uint64_t bytes : {90'000, 120'000, 150'000, 200'000}) {
+      const auto budget = trellis_within_bytes(*model, bytes);
+      ASSERT_TRUE(budget) << budget.error().message;
+      EXPECT_GE(budget->embedding_bits, last);
+      EXPECT_LE(budget->embedding_bits, budget->linears.bits + 1);
+      last = budget->embedding_bits;
+      QuantizeOptions o;
+      o.quant.method = "trellis";
+      o.quant.bits = budget->linears.bits;
+      o.layer_bits = budget->linears.layer_bits;
+      o.embedding_bits = budget->embedding_bits;
+      o.rotation_seed = 1;
+      o.calibration.windows = 1;
+      o.calibration.context = 32;
+      const fs::path out = folder.path / "a.gguf";
+      ASSERT_TRUE(quantize_model(*model, out, o, {&pool, &kernels_for(Isa::kScalar)}, progress));
+      const uint64_t got = fs::file_size(out);
+      EXPECT_LE(got, bytes);
+      // 8 KiB are kept for notes, and 128 bytes for padding every linear.
+      if (budget->linears.bits < kMaxTrellisBits) {
+        EXPECT_GT(double(got), double(bytes) - 8192 - 128 * 7 * 6 - 0.1 * weights / 8 - 1024);
+      }
+    }
+    EXPECT_EQ(last, kMaxTrellisBits);
+    const auto refused = trellis_within_bytes(*model, 20'000);
+    ASSERT_FALSE(refused);
+    EXPECT_NE(refused.error().message.find("20000 bytes: one bit"), std::string::npos);
+  }
+}
+
 /// What is written has the bits that were reckoned.
 TEST(BitBudget, IsWhatTheFileHas) {
   const Folder folder;

@@ -65,6 +65,7 @@ RC_GTEST_PROP(GgufWriter, RoundTrip, ()) {
   RC_ASSERT(writer.has_value());
   for (const std::string& d : data) RC_ASSERT(writer->write_tensor(bytes_of(d)).has_value());
   RC_ASSERT(writer->commit().has_value());
+  RC_ASSERT(*GgufWriter::size_of(metadata, specs) == std::filesystem::file_size(path));
 
   const auto file = open_gguf(path);
   RC_ASSERT(file.has_value());

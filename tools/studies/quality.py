@@ -44,8 +44,8 @@ for bpw in (2.1, 2.4, 2.75, 3.05):
         for name, more in ((f"at most {bpw}, {text}", ""), (f"at most {bpw}, {text}, upstream", " --upstream 1")):
             ROWS[name] = ROWS[name + DISTILLED] = (text, f"--bpw {bpw}{more}")
 for text in ("matched", "mixed"):  # as one would ship it: embedding included, 60 MB of SmolLM2
-    name = f"3.25 bits, embedding 4, {text}"
-    ROWS[name] = ROWS[name + DISTILLED] = (text, "--bpw 3.25 --embedding-bits 4")
+    name = f"file of at most 60 MB, {text}"
+    ROWS[name] = ROWS[name + DISTILLED] = (text, "--size 60MB")
 
 LLAMA = ["IQ2_XXS", "IQ2_XS", "IQ2_M", "Q2_K", "IQ3_XXS", "IQ3_S", "Q3_K_S"]
 # Whole files: presets, and by hand what the widths of these models suit best.
