@@ -3,6 +3,8 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cctype>
+#include <charconv>
+#include <cmath>
 #include <cstdio>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -171,6 +173,24 @@ void print_json(const nlohmann::ordered_json& object) {
 
 CLI::Validator range(int64_t least, int64_t most) {
   return CLI::Range(least, most).description("");
+}
+
+Result<uint64_t> parse_bytes(std::string_view text) {
+  double value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  std::string unit(end, text.data() + text.size());
+  std::erase(unit, ' ');
+  for (char& c : unit) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  if (unit.ends_with('b')) unit.pop_back();
+  const bool binary = unit.ends_with('i');
+  if (binary) unit.pop_back();
+  constexpr std::string_view kUnits = "kmgt";
+  const size_t power = unit.empty() ? 0 : kUnits.find(unit) + 1;
+  value *= std::pow(binary ? 1024.0 : 1000.0, static_cast<double>(power));
+  if (error != std::errc() || unit.size() > 1 || (!unit.empty() && power == 0) ||
+      (binary && unit.empty()) || !(value >= 1 && value < 0x1p62))
+    return fail("{} is no size; wanted a number of bytes, as in 800000, 60MB or 1.5GiB", text);
+  return static_cast<uint64_t>(value);
 }
 
 std::string human_bytes(uint64_t bytes) {

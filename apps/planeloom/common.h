@@ -76,6 +76,8 @@ Status flush_output();
 /// One object on stdout, indented; bytes that are not UTF-8 become U+FFFD.
 void print_json(const nlohmann::ordered_json& object);
 
+/// "60MB", "1.5 G", "800000", "64KiB": bytes, above 0; units are decimal but for those with an i.
+Result<uint64_t> parse_bytes(std::string_view text);
 /// "98.4 MB", decimal units; "12,345,678".
 std::string human_bytes(uint64_t bytes);
 std::string grouped(int64_t value);

@@ -20,10 +20,10 @@ namespace {
 struct Options {
   std::string model, out;
   QuantizeOptions quantize;
-  bool awq = false;   // scale, then round as a clipped rtn does
-  uint64_t size = 0;  // of the file; 0: as --bpw says
-  double bpw = 0;     // 0: as the method and --bits say
-  int group = 0;      // 0: the method's published one
+  bool awq = false;  // scale, then round as a clipped rtn does
+  std::string size;  // of the file; empty: as --bpw says
+  double bpw = 0;    // 0: as the method and --bits say
+  int group = 0;     // 0: the method's published one
   int64_t calibration_tokens = 16384;
   bool json = false, force = false;
   bool rotate = false, no_rotate = false;  // neither: what the method is made for
@@ -164,8 +164,9 @@ Status run(Options& o) {
     quant.bits = budget.bits;
     o.quantize.layer_bits = std::move(budget.layer_bits);
   }
-  if (o.size != 0) {
-    PL_TRY(SizeBudget budget, trellis_within_bytes(model, o.size));
+  if (!o.size.empty()) {
+    PL_TRY(const uint64_t bytes, parse_bytes(o.size));
+    PL_TRY(SizeBudget budget, trellis_within_bytes(model, bytes));
     quant.bits = budget.linears.bits;
     o.quantize.layer_bits = std::move(budget.linears.layer_bits);
     o.quantize.embedding_bits = budget.embedding_bits;
@@ -239,7 +240,6 @@ void add_quantize(CLI::App& app) {
                    ->add_option("--size", o->size,
                                 "So large a file at most, as in 60MB: --bpw and --embedding-bits "
                                 "are chosen for it")
-                   ->transform(CLI::AsSizeValue(true))
                    ->type_name("BYTES")
                    ->excludes(bpw);
   auto* bits = command

@@ -10,6 +10,21 @@
 namespace planeloom {
 namespace {
 
+TEST(ParseBytes, UnitsAndWhatIsNone) {
+  const std::pair<const char*, uint64_t> good[] = {
+      {"800000", 800'000},       {"60MB", 60'000'000},      {"60 m", 60'000'000},
+      {"1.5GiB", 1'610'612'736}, {"0.07 G", 70'000'000},    {"1e3", 1000},
+      {"64ki", 65'536},          {"2TB", 2'000'000'000'000}};
+  for (const auto& [text, bytes] : good) {
+    const auto got = parse_bytes(text);
+    ASSERT_TRUE(got) << text;
+    EXPECT_EQ(*got, bytes) << text;
+  }
+  for (const char* text : {"", "0", "-5", "abc", "60XB", "60i", "nan", "inf",
+                           "99999999999999999999", "5 kmb", "0.2", "60MB.", "0x10"})
+    EXPECT_FALSE(parse_bytes(text)) << text;
+}
+
 TEST(Nearest, FindsMisspeltAndPartialNames) {
   const std::vector<std::string> commands{"run", "chat", "inspect", "quantize", "perplexity"};
   EXPECT_EQ(nearest("rnu", commands), "run");
