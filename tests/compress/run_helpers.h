@@ -2,14 +2,16 @@
 #pragma once
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "base/file.h"
 #include "base/progress.h"
 #include "decode/tiny_text.h"
 #include "formats/temp_dir.h"
-#include "models/model.h"
+#include "models/session.h"
 
 namespace planeloom {
 
@@ -38,6 +40,33 @@ inline std::string bytes_of(const fs::path& path) {
   auto text = read_file(path);
   EXPECT_TRUE(text);
   return text ? *text : "";
+}
+
+/// What a model gives for a few tokens.
+inline std::vector<float> logits(const Model& model) {
+  ThreadPool pool(1);
+  SessionOptions o;
+  o.context = 8;
+  o.activations = ActivationMode::kFloat;
+  const auto session = Session::create(model, {&pool, &kernels_for(Isa::kScalar)}, o);
+  EXPECT_TRUE(session);
+  std::vector<float> out;
+  EXPECT_TRUE((*session)->forward(std::vector<int32_t>{1, 5, 9, 3}, 0,
+                                  [&](int64_t, int64_t n, const float* row) {
+                                    out.insert(out.end(), row, row + n * model.vocab());
+                                  }));
+  return out;
+}
+
+/// ||a - b||^2 / ||b||^2
+inline double apart(const std::vector<float>& a, const std::vector<float>& b) {
+  EXPECT_EQ(a.size(), b.size());
+  double error = 0, size = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    error += std::pow(double{a[i]} - double{b[i]}, 2);
+    size += std::pow(double{b[i]}, 2);
+  }
+  return error / size;
 }
 
 }  // namespace planeloom
