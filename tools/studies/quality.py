@@ -49,7 +49,7 @@ for text in ("matched", "mixed"):  # as one would ship it: embedding included, 6
 
 LLAMA = ["IQ2_XXS", "IQ2_XS", "IQ2_M", "Q2_K", "IQ3_XXS", "IQ3_S", "Q3_K_S"]
 # Whole files: presets, and by hand what the widths of these models suit best.
-WHOLE = ["IQ2_XXS", "IQ2_M", "IQ3_XXS", "Q3_K_M", "IQ4_NL with embedding Q4_0"]
+WHOLE = ["IQ2_XXS", "IQ2_M", "IQ3_XXS", "Q3_K_M", "IQ4_NL with embedding Q4_0", "IQ4_NL with embedding Q5_0"]
 IK_LLAMA = ["IQ2_KT", "IQ2_K", "IQ2_KL", "IQ3_KT", "IQ3_K"]
 
 
