@@ -8,7 +8,6 @@
 #include <limits>
 #include <map>
 
-#include "base/file.h"
 #include "codecs/encode_simple.h"
 #include "codecs/planes.h"
 #include "compress/statistics.h"

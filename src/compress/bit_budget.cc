@@ -31,25 +31,25 @@ constexpr double kReserve = 8192, kPadding = 2 * GgufWriter::kAlignment;
 Result<double> size_without_linears(const Model& model, int embedding_bits) {
   PL_TRY(const Codec* one, trellis_codec(1));
   PL_TRY(const Codec* ends, trellis_codec(embedding_bits));
-  std::map<std::string, PackedMatrix> stubs;
-  const auto stub = [&](const std::string& name, const PackedMatrix& w,
-                        const Codec* codec) -> Status {
+  std::map<std::string, PackedMatrix> shapes;  // no bytes: only the size is asked for
+  const auto add = [&](const std::string& name, const PackedMatrix& w,
+                       const Codec* codec) -> Status {
     PL_TRY(auto turned, Rotation::make(w.cols, 0));
-    stubs[name] = {codec, w.rows, w.cols, {}, {}, std::move(turned)};
+    shapes[name] = {codec, w.rows, w.cols, {}, {}, std::move(turned)};
     return {};
   };
   double linears = 0;
   for (int64_t l = 0; l < model.config.layers; ++l)
     for (const Linear linear : kBlockLinears) {
       const PackedMatrix& w = model.layers[static_cast<size_t>(l)].at(linear);
-      PL_CHECK(stub(linear_name(l, linear), w, one));
+      PL_CHECK(add(linear_name(l, linear), w, one));
       PL_TRY(const double bits, size_of(w, 1));
       linears += bits / 8 - kPadding;
     }
-  PL_CHECK(stub("token_embd.weight", model.embedding, ends));
-  if (!model.tied()) PL_CHECK(stub("output.weight", model.head, ends));
+  PL_CHECK(add("token_embd.weight", model.embedding, ends));
+  if (!model.tied()) PL_CHECK(add("output.weight", model.head, ends));
   ReplacedMatrices replaced;
-  for (const auto& [name, w] : stubs) replaced[name] = &w;
+  for (const auto& [name, w] : shapes) replaced[name] = &w;
   PL_TRY(const uint64_t all, quantized_size(*model.file, replaced));
   return static_cast<double>(all) - linears + kReserve;
 }
