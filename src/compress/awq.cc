@@ -278,6 +278,9 @@ Status write_awq_scaled(const Model& model, const std::filesystem::path& out,
   rtn.clip = false;
   rtn.isa = compute.kernels->isa;
   PL_CHECK(check_options(rtn));
+  if (calibration.sources == std::vector<std::string>{std::string(kNoSource)})
+    return fail("[awq] goes by what a calibration text feeds the columns: not with '{}'",
+                kNoSource);
   for (const Linear linear : kBlockLinears)
     if (const int64_t cols = linear_shape(model.config, linear).cols;
         fitting_group(rtn.group, cols) == 0)
