@@ -33,8 +33,7 @@ Status print(const Options& o, const std::string& model, const ScoredModel& scor
   if (o.models.size() > 1) fmt::print("{}:\n", model);
   fmt::print(
       "{}\n{:.4f} bits per linear weight, {:.4f} over the file ({}); {:.0f} tokens/s read; peak "
-      "memory "
-      "{}; logits {:016x}\n",
+      "memory {}; logits {:016x}\n",
       score_sentence(scored, o.score.windows), scored.bits_per_weight_linear,
       scored.bits_per_weight_file, human_bytes(scored.file_bytes), s.prefill_tokens_per_second,
       human_bytes(peak_rss_bytes()), s.logits_hash);

@@ -18,7 +18,7 @@ namespace planeloom {
 /// (docs/bpdq.md, docs/ptqtp.md, docs/baselines.md).
 struct QuantOptions {
   std::string method = "bpdq";  // "rtn", "hqq", "gptq", "bpdq", "ptqtp", "trellis"
-  int bits = 2;  // bit-planes, 1 ... 4; trellis, 1 ... 3; ptqtp has two trit-planes and ignores it
+  int bits = 2;  // bit-planes, 1 ... 4; trellis, 1 ... 4; ptqtp has two trit-planes and ignores it
   int group = 64;  // columns that share coefficients: 32, 64, 96, 128, 192 or 256
   Coefficients coefficients =
       Coefficients::kHalf;  // as published; kByte saves bits; kTied is for ptqtp only
@@ -78,7 +78,7 @@ Result<PreparedHessian> prepare_hessian(std::span<const double> hessian, int64_t
 /// Quantizes one matrix. The same bytes for any number of threads and any ISA. Errors: an unknown
 /// method, bits or group out of range, cols no multiple of group, sizes that do not fit, a weight
 /// that is not finite or beyond fp16. Without a Hessian, or with one that is all zero (no
-/// calibration token came by), gptq, bpdq and trellis work on the identity.
+/// calibration token came by), gptq, bpdq, trellis and refined ptqtp work on the identity.
 Result<QuantResult> quantize_layer(const LayerInput& input, const QuantOptions& options,
                                    ThreadPool& pool);
 
