@@ -1,6 +1,13 @@
 #include "compress/layer_inputs.h"
 
 namespace planeloom {
+namespace {
+
+bool in_ffn(Linear linear) {
+  return linear == Linear::kGate || linear == Linear::kUp || linear == Linear::kDown;
+}
+
+}  // namespace
 
 Result<std::unique_ptr<LayerInputs>> LayerInputs::create(const Model& model, CalibrationText text,
                                                          const Rotations& rotations,
@@ -44,7 +51,10 @@ void LayerInputs::watch(Stream& stream, int64_t layer, Linear linear, int64_t i,
                         InputHook::Take take) {
   InputHook hook(compute_, layer, linear, rotation(linear), take);
   stream.session->set_hooks(&hook);
-  stream.session->run_layer(layer, window(stream, i), text_.context, 0);
+  if (in_ffn(linear))
+    stream.session->run_ffn(layer, window(stream, i), text_.context);
+  else
+    stream.session->run_attention(layer, window(stream, i), text_.context, 0);
   stream.session->set_hooks(nullptr);
 }
 
@@ -60,14 +70,12 @@ void LayerInputs::add_drift(int64_t layer, Linear linear, int64_t i, Rows x, Dri
     drift.inputs.add(compute_, x, {d, x.rows, x.cols});
   });
   if (!drift.lack) return;
-  const bool down = linear == Linear::kDown;
-  const float* r =
-      subtract(down ? before_.session->middle() : window(before_, i),
-               down ? now_.session->middle() : window(now_, i), x.rows * model_.config.width);
+  const float* r = subtract(window(before_, i), window(now_, i), x.rows * model_.config.width);
   drift.lack->add(compute_, {r, x.rows, model_.config.width}, x);
 }
 
 Result<LayerInputs::Seen> LayerInputs::before(int64_t layer, Linear linear) {
+  if (in_ffn(linear)) pass_attention(layer);
   const int64_t cols = linear_shape(model_.config, linear).cols;
   SecondMoments moments(cols);
   std::optional<Drift> drift;
@@ -97,10 +105,20 @@ std::vector<double> LayerInputs::before_head() {
   return moments.hessian();
 }
 
-void LayerInputs::pass(int64_t layer) {
+void LayerInputs::pass_attention(int64_t layer) {
+  if (attended_ == layer) return;
+  attended_ = layer;
   for (int64_t i = 0; i < text_.windows(); ++i) {
-    now_.session->run_layer(layer, window(now_, i), text_.context, 0);
-    if (original_) before_.session->run_layer(layer, window(before_, i), text_.context, 0);
+    now_.session->run_attention(layer, window(now_, i), text_.context, 0);
+    if (original_) before_.session->run_attention(layer, window(before_, i), text_.context, 0);
+  }
+}
+
+void LayerInputs::pass(int64_t layer) {
+  pass_attention(layer);
+  for (int64_t i = 0; i < text_.windows(); ++i) {
+    now_.session->run_ffn(layer, window(now_, i), text_.context);
+    if (original_) before_.session->run_ffn(layer, window(before_, i), text_.context);
   }
 }
 

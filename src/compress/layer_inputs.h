@@ -32,7 +32,7 @@ class LayerInputs {
     std::vector<double> hessian;  // (cols, cols) = 2/n sum x x^T
     std::optional<UpstreamTarget> target;
   };
-  /// Of a linear of the layer that the text has come to.
+  /// Of a linear of the layer that the text has come to; those before it have been replaced.
   Result<Seen> before(int64_t layer, Linear linear);
   /// The Hessian of the head, after all layers: (width, width).
   std::vector<double> before_head();
@@ -45,7 +45,7 @@ class LayerInputs {
   /// One model and where the text is in it.
   struct Stream {
     std::unique_ptr<Session> session;
-    std::vector<float> hidden;  // (windows, context, width)
+    std::vector<float> hidden;  // (windows, context, width): before the half that runs next
   };
   /// How far the quantized model has drifted where a linear reads, and where it writes.
   struct Drift {
@@ -65,6 +65,7 @@ class LayerInputs {
   }
   const Rotation* rotation(Linear linear) const;
   bool writes_residual(Linear linear) const;
+  void pass_attention(int64_t layer);
   void watch(Stream& stream, int64_t layer, Linear linear, int64_t i, InputHook::Take take);
   void add_drift(int64_t layer, Linear linear, int64_t i, Rows x, Drift& drift);
 
@@ -72,6 +73,7 @@ class LayerInputs {
   CalibrationText text_;
   const Rotations& rotations_;
   const Compute& compute_;
+  int64_t attended_ = -1;          // the last layer whose attention half the text has passed
   Stream now_;                     // through the model as it has become
   std::optional<double> damping_;  // of the targets
   std::optional<Model> original_;

@@ -1,22 +1,15 @@
 // One transformer block, on one screen each half. Numerics live in kernels/.
-#include <cstring>
-
 #include "codecs/encode_simple.h"
 #include "models/session.h"
 
 namespace planeloom {
 
 bool Session::run_layer(int64_t layer, float* hidden, int64_t tokens, int64_t past) {
-  reserve(tokens);
-  const size_t bytes = sizeof(float) * static_cast<size_t>(tokens * model_.config.width);
-  if (!attention_half(layer, hidden, tokens, past)) return false;  // middle_ = hidden + attention
-  if (!ffn_half(layer, middle_.data(), tokens)) return false;      // middle_ += feed-forward
-  std::memcpy(hidden, middle_.data(), bytes);
-  if (hooks_) hooks_->after_block(layer, {hidden, tokens, model_.config.width});
-  return true;
+  return run_attention(layer, hidden, tokens, past) && run_ffn(layer, hidden, tokens);
 }
 
-bool Session::attention_half(int64_t layer, const float* hidden, int64_t tokens, int64_t past) {
+bool Session::run_attention(int64_t layer, float* hidden, int64_t tokens, int64_t past) {
+  reserve(tokens);
   const Config& c = model_.config;
   const LayerWeights& w = model_.layers[static_cast<size_t>(layer)];
   norm_rows(hidden, w.attention_norm, tokens, normed_.data());
@@ -38,11 +31,12 @@ bool Session::attention_half(int64_t layer, const float* hidden, int64_t tokens,
   input_.set(mixed_.data(), c.q_width(), tokens, c.q_width());
   if (!project(layer, Linear::kO, {}, input_, update_.data())) return false;
   if (c.post_norms) norm_rows(update_.data(), w.post_attention_norm, tokens, update_.data());
-  for (int64_t i = 0; i < tokens * c.width; ++i) middle_[i] = hidden[i] + update_[i];
+  for (int64_t i = 0; i < tokens * c.width; ++i) hidden[i] += update_[i];
   return true;
 }
 
-bool Session::ffn_half(int64_t layer, const float* hidden, int64_t tokens) {
+bool Session::run_ffn(int64_t layer, float* hidden, int64_t tokens) {
+  reserve(tokens);
   const Config& c = model_.config;
   const LayerWeights& w = model_.layers[static_cast<size_t>(layer)];
   norm_rows(hidden, w.ffn_norm, tokens, normed_.data());
@@ -53,7 +47,8 @@ bool Session::ffn_half(int64_t layer, const float* hidden, int64_t tokens) {
   input_.set(gate_.data(), c.ffn, tokens, c.ffn);
   if (!project(layer, Linear::kDown, {}, input_, update_.data())) return false;
   if (c.post_norms) norm_rows(update_.data(), w.post_ffn_norm, tokens, update_.data());
-  for (int64_t i = 0; i < tokens * c.width; ++i) middle_[i] = hidden[i] + update_[i];
+  for (int64_t i = 0; i < tokens * c.width; ++i) hidden[i] += update_[i];
+  if (hooks_) hooks_->after_block(layer, {hidden, tokens, c.width});
   return true;
 }
 

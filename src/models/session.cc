@@ -57,7 +57,6 @@ void Session::reserve(int64_t tokens) {
   reserved_ = tokens;
   const auto size = [&](int64_t width) { return static_cast<size_t>(tokens * width); };
   hidden_.resize(size(c.width));
-  middle_.resize(size(c.width));
   normed_.resize(size(c.width));
   update_.resize(size(c.width));
   q_.resize(size(c.q_width()));

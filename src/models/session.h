@@ -55,12 +55,11 @@ class Session {
 
   // One step at a time, for layer-wise calibration. hidden: (tokens, width), changed in place.
   Status embed(std::span<const int32_t> tokens, float* hidden);
-  /// Runs one block on tokens at positions past.. ; false when a hook stopped it (hidden is then as
-  /// before).
+  /// Runs one block, or its attention half and then its feed-forward half, on tokens at positions
+  /// past.. ; false when a hook stopped it: hidden is then as the half that was stopped found it.
   bool run_layer(int64_t layer, float* hidden, int64_t tokens, int64_t past);
-  /// After a block that a hook stopped in its feed-forward half: the residual stream that half will
-  /// be added to, (tokens, width).
-  const float* middle() const { return middle_.data(); }
+  bool run_attention(int64_t layer, float* hidden, int64_t tokens, int64_t past);
+  bool run_ffn(int64_t layer, float* hidden, int64_t tokens);
   /// Final norm and head of `tokens` rows of hidden. logits: (tokens, vocab). False when a hook
   /// stopped it.
   bool logits(const float* hidden, int64_t tokens, float* out);
@@ -68,8 +67,6 @@ class Session {
  private:
   Session(const Model& model, Compute compute, const SessionOptions& options);
   void reserve(int64_t tokens);
-  bool attention_half(int64_t layer, const float* hidden, int64_t tokens, int64_t past);
-  bool ffn_half(int64_t layer, const float* hidden, int64_t tokens);
   bool project(int64_t layer, Linear linear, std::span<const float> bias, LinearInput& input,
                float* out);
   void gate_rows(int64_t tokens);
@@ -88,7 +85,6 @@ class Session {
   std::vector<std::byte> keys_, values_;  // (layers, kv_heads, context, head_dim)
   int64_t reserved_ = 0;                  // tokens that the buffers below hold
   std::vector<float> hidden_;             // (tokens, width)
-  std::vector<float> middle_;             // (tokens, width): hidden after the attention half
   std::vector<float> normed_;             // (tokens, width)
   std::vector<float> q_, mixed_;          // (tokens, heads * head_dim)
   std::vector<float> k_, v_;              // (tokens, kv_heads * head_dim)

@@ -211,7 +211,7 @@ TEST(Hooks, StopInALaterPassKeepsThePositionToo) {
   EXPECT_EQ((*session)->position(), 0);
 }
 
-TEST(Hooks, RunLayerLeavesHiddenWhenStopped) {
+TEST(Hooks, AHalfLeavesHiddenWhenStopped) {
   const Model model = load(TinyOptions{});
   ThreadPool pool(1);
   auto session =
@@ -225,10 +225,16 @@ TEST(Hooks, RunLayerLeavesHiddenWhenStopped) {
   recorder.stop_linear = Linear::kDown;
   (*session)->set_hooks(&recorder);
   const auto n = static_cast<int64_t>(kTokens.size());
-  EXPECT_FALSE((*session)->run_layer(1, hidden.data(), n, 0));
+  EXPECT_FALSE((*session)->run_ffn(1, hidden.data(), n));
   EXPECT_EQ(hidden, before);
-  EXPECT_TRUE((*session)->run_layer(0, hidden.data(), n, 0));
+  EXPECT_TRUE((*session)->run_attention(1, hidden.data(), n, 0));
   EXPECT_NE(hidden, before);
+  (*session)->set_hooks(nullptr);
+  auto halves = before, whole = before;  // layer 0 by halves and at once
+  EXPECT_TRUE((*session)->run_attention(0, halves.data(), n, 0));
+  EXPECT_TRUE((*session)->run_ffn(0, halves.data(), n));
+  EXPECT_TRUE((*session)->run_layer(0, whole.data(), n, 0));
+  EXPECT_EQ(halves, whole);
 }
 
 }  // namespace
