@@ -160,7 +160,9 @@ Status run(Options& o) {
     PL_TRY(model, load_model(awq_scaled(o)));
   }
   if (o.bpw != 0) {
-    PL_TRY(BitBudget budget, trellis_within(model, o.bpw));
+    PL_TRY(BitBudget budget, quant.method == "trellis"
+                                 ? trellis_within(model, o.bpw)
+                                 : planes_within(model, quant.group, quant.coefficients, o.bpw));
     quant.bits = budget.bits;
     o.quantize.layer_bits = std::move(budget.layer_bits);
   }
@@ -234,7 +236,8 @@ void add_quantize(CLI::App& app) {
                   ->add_option("--bpw", o->bpw,
                                "So many bits per weight over the linears at most, every scale "
                                "counted: the best that is known for them, a trellis whose more "
-                               "sensitive linears have one bit more")
+                               "sensitive linears have one bit more, or the same with the "
+                               "bit-planes of a --method")
                   ->check(CLI::Range(1.0, 8.0));
   auto* size = command
                    ->add_option("--size", o->size,
@@ -358,13 +361,14 @@ void add_quantize(CLI::App& app) {
                "planeloom quantize -m model.gguf -o out.gguf --method gptq --bits 3 --group 128");
   on_run(command, [o, bits, bpw, size, method]() -> Status {
     if (!bpw->empty() || !size->empty()) {
-      if ((!method->empty() && o->quantize.quant.method != "trellis") || !bits->empty() ||
-          !o->quantize.bits.empty())
-        return fail(
-            "[quantize] {} chooses the bits of a trellis: not with another --method, --bits or "
-            "--bits-for",
-            bpw->empty() ? "--size" : "--bpw");
-      o->quantize.quant.method = "trellis";
+      if (!bits->empty() || !o->quantize.bits.empty())
+        return fail("[quantize] {} chooses the bits: not with --bits or --bits-for",
+                    bpw->empty() ? "--size" : "--bpw");
+      if (method->empty()) o->quantize.quant.method = "trellis";
+      if (!size->empty() && o->quantize.quant.method != "trellis")
+        return fail("[quantize] --size is for a trellis: not with another --method");
+      if (o->quantize.quant.method == "ptqtp")
+        return fail("[quantize] --bpw does not apply: ptqtp always has two trit-planes");
     }
     if (o->quantize.quant.method == "ptqtp" && (!bits->empty() || !o->quantize.bits.empty()))
       return fail(

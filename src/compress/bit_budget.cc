@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "codecs/planes.h"
 #include "codecs/rotation.h"
 #include "codecs/trellis.h"
 #include "compress/quantized_file.h"
@@ -16,9 +17,17 @@ namespace {
 constexpr Linear kOrder[] = {Linear::kV,    Linear::kK,  Linear::kO, Linear::kDown,
                              Linear::kGate, Linear::kUp, Linear::kQ};
 
+/// What a weight of so many bits is stored as, in rows of `cols`.
+using CodecOf = FunctionRef<Result<const Codec*>(int bits, int64_t cols)>;
+
+constexpr int kMostBits = kMaxTrellisBits;
+static_assert(kMostBits == kMaxPlanes);
+
+constexpr auto trellis_of = [](int bits, int64_t) { return trellis_codec(bits); };
+
 /// Bits that a matrix takes in so many bits a weight.
-Result<double> size_of(const PackedMatrix& w, int bits) {
-  PL_TRY(const Codec* codec, trellis_codec(bits));
+Result<double> size_of(const PackedMatrix& w, CodecOf codec_of, int bits) {
+  PL_TRY(const Codec* codec, codec_of(bits, w.cols));
   return bits_per_weight(*codec, w.rows, w.cols) * static_cast<double>(w.rows) *
          static_cast<double>(w.cols);
 }
@@ -43,7 +52,7 @@ Result<double> size_without_linears(const Model& model, int embedding_bits) {
     for (const Linear linear : kBlockLinears) {
       const PackedMatrix& w = model.layers[static_cast<size_t>(l)].at(linear);
       PL_CHECK(add(linear_name(l, linear), w, one));
-      PL_TRY(const double bits, size_of(w, 1));
+      PL_TRY(const double bits, size_of(w, trellis_of, 1));
       linears += bits / 8 - kPadding;
     }
   PL_CHECK(add("token_embd.weight", model.embedding, ends));
@@ -54,37 +63,49 @@ Result<double> size_without_linears(const Model& model, int embedding_bits) {
   return static_cast<double>(all) - linears + kReserve;
 }
 
-}  // namespace
-
-Result<BitBudget> trellis_within(const Model& model, double bits_per_weight) {
-  double weights = 0, size[kMaxTrellisBits + 1] = {};
+Result<BitBudget> within(const Model& model, CodecOf codec_of, double bits_per_weight) {
+  double weights = 0, size[kMostBits + 1] = {};
   for (const LayerWeights& layer : model.layers)
     for (const PackedMatrix& w : layer.linears) {
       weights += static_cast<double>(w.rows) * static_cast<double>(w.cols);
-      for (int bits = 1; bits <= kMaxTrellisBits; ++bits) {
-        PL_TRY(const double one, size_of(w, bits));
+      for (int bits = 1; bits <= kMostBits; ++bits) {
+        PL_TRY(const double one, size_of(w, codec_of, bits));
         size[bits] += one;
       }
     }
   BitBudget budget;
-  while (budget.bits < kMaxTrellisBits && size[budget.bits + 1] <= bits_per_weight * weights)
+  while (budget.bits < kMostBits && size[budget.bits + 1] <= bits_per_weight * weights)
     ++budget.bits;
   if (budget.bits == 0)
     return fail("[quantize] {} bits per weight: one bit and its scales take {:.3f}",
                 bits_per_weight, size[1] / weights);
   double used = size[budget.bits];
-  if (budget.bits < kMaxTrellisBits)
+  if (budget.bits < kMostBits)
     for (const Linear linear : kOrder)
       for (int64_t l = 0; l < model.config.layers; ++l) {
         const PackedMatrix& w = model.layers[static_cast<size_t>(l)].at(linear);
-        PL_TRY(const double before, size_of(w, budget.bits));
-        PL_TRY(const double after, size_of(w, budget.bits + 1));
+        PL_TRY(const double before, size_of(w, codec_of, budget.bits));
+        PL_TRY(const double after, size_of(w, codec_of, budget.bits + 1));
         if (used + after - before > bits_per_weight * weights) continue;
         used += after - before;
         budget.layer_bits[{l, linear}] = budget.bits + 1;
       }
   budget.bits_per_weight = used / weights;
   return budget;
+}
+
+}  // namespace
+
+Result<BitBudget> trellis_within(const Model& model, double bits_per_weight) {
+  return within(model, trellis_of, bits_per_weight);
+}
+
+Result<BitBudget> planes_within(const Model& model, int group, Coefficients coefficients,
+                                double bits_per_weight) {
+  const auto planes_of = [&](int bits, int64_t cols) {
+    return bitplane_codec(bits, fitting_group(group, cols), coefficients);
+  };
+  return within(model, planes_of, bits_per_weight);
 }
 
 Result<SizeBudget> trellis_within_bytes(const Model& model, uint64_t bytes) {

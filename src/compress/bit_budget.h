@@ -6,19 +6,23 @@
 
 namespace planeloom {
 
-/// Bits of a trellis for every linear of a model.
+/// Bits for every linear of a model.
 struct BitBudget {
   int bits = 0;                                          // of all linears but
   std::map<std::pair<int64_t, Linear>, int> layer_bits;  // these, which have one more
   double bits_per_weight = 0;                            // of the linears, every scale counted
 };
 
-/// The most that fits `bits_per_weight` over the linears, every scale counted: K bits everywhere
-/// and one more where it lowers the loss most for its size (docs/trellis.md has what was measured).
-/// An error when one bit does not fit.
+/// The most bits of a trellis that fit `bits_per_weight` over the linears, every scale counted: K
+/// bits everywhere and one more where it lowers the loss most for its size (docs/trellis.md has
+/// what was measured). An error when one bit does not fit.
 Result<BitBudget> trellis_within(const Model& model, double bits_per_weight);
 
-/// The same for a whole file: of the embedding and the head (QuantizeOptions::embedding_bits) as
+/// The same for bit-planes, in groups of `group` columns or the next smaller that divide a row.
+Result<BitBudget> planes_within(const Model& model, int group, Coefficients coefficients,
+                                double bits_per_weight);
+
+/// A trellis for a whole file: of the embedding and the head (QuantizeOptions::embedding_bits) as
 /// many bits as fit, but no more than one above those of the linears, the linears what is left.
 struct SizeBudget {
   BitBudget linears;

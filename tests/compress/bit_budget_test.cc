@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "codecs/planes.h"
 #include "codecs/trellis.h"
 #include "compress/quantize_model.h"
 #include "compress/run_helpers.h"
@@ -44,6 +45,23 @@ TEST(BitBudget, ValuesComeFirst) {
   EXPECT_TRUE(all->layer_bits.contains({0, Linear::kV}));
   for (const auto& [at, bits] : some->layer_bits) EXPECT_EQ(at.second, Linear::kV);
   EXPECT_FALSE(some->layer_bits.empty());
+}
+
+TEST(BitBudget, OfBitPlanes) {
+  const Model model = tiny();
+  for (const Coefficients stored : {Coefficients::kHalf, Coefficients::kByte}) {
+    const auto codec = bitplane_codec(2, 64, stored);
+    ASSERT_TRUE(codec);
+    const double two = bits_per_weight(**codec, 64, 64);
+    const auto exact = planes_within(model, 64, stored, two);
+    ASSERT_TRUE(exact) << exact.error().message;
+    EXPECT_EQ(exact->bits, 2);
+    EXPECT_DOUBLE_EQ(exact->bits_per_weight, two);
+    const auto more = planes_within(model, 64, stored, two + 0.2);
+    ASSERT_TRUE(more);
+    EXPECT_TRUE(more->layer_bits.contains({0, Linear::kV}));
+    EXPECT_LE(more->bits_per_weight, two + 0.2);
+  }
 }
 
 TEST(BitBudget, LessThanOneBitIsRefused) {

@@ -19,6 +19,7 @@ ONLY = set(filter(None, os.environ.get("ONLY", "").split(";")))  # rows; empty: 
 WINDOWS = {"smollm2-135m-instruct": 20, "gemma-3-270m": 10}
 TOKENS = 16384  # of calibration; where upstream errors are taken into account, which fits the text more closely, four times as many
 UPSTREAM_TOKENS = 65536
+UPSTREAM = {"matched": " --upstream 1", "mixed": " --upstream 0.5"}  # what is best on each (docs/trellis.md)
 DISTILL = ["--minutes", 15, "--text-tokens", 65536]
 
 DISTILLED = ", distilled"  # after a row's name: its file after `planeloom distill`
@@ -35,17 +36,19 @@ PLAIN = {
     "BPDQ 2-bit g64, as published": ("matched", "--method bpdq"),
     "BPDQ 2-bit g64 bytes, rotated, refined": ("matched", "--method bpdq --coefficients byte --rotate --refine 4"),
     "PTQTP g128, as published": (None, "--method ptqtp"),
+}
+# name: (calibration, options), with errors upstream made up for and without, distilled and not.
+SERIES = {f"at most {bpw}, {text}": (text, f"--bpw {bpw}") for bpw in (2.1, 2.4, 2.75, 3.05) for text in UPSTREAM}
+SERIES |= {f"file of at most 60 MB, {text}": (text, "--size 60MB") for text in UPSTREAM}  # as one would ship it: embedding included, SmolLM2
+SERIES |= {
     "trit-planes g192 tied, refined": ("matched", "--method ptqtp --coefficients tied --group 192 --rotate --refine 2"),
+    "bit-planes g192 at most 2.4, refined": ("matched", "--method bpdq --bpw 2.4 --group 192 --rotate --refine 3"),
 }
 ROWS = dict(PLAIN)
 ROWS["trellis 2-bit, matched"] = ("matched", "--method trellis")
-for bpw in (2.1, 2.4, 2.75, 3.05):
-    for text in ("matched", "mixed"):
-        for name, more in ((f"at most {bpw}, {text}", ""), (f"at most {bpw}, {text}, upstream", " --upstream 1")):
-            ROWS[name] = ROWS[name + DISTILLED] = (text, f"--bpw {bpw}{more}")
-for text in ("matched", "mixed"):  # as one would ship it: embedding included, 60 MB of SmolLM2
-    name = f"file of at most 60 MB, {text}"
-    ROWS[name] = ROWS[name + DISTILLED] = (text, "--size 60MB")
+for plain, (text, options) in SERIES.items():
+    for name, more in ((plain, ""), (plain + ", upstream", UPSTREAM[text])):
+        ROWS[name] = ROWS[name + DISTILLED] = (text, options + more)
 
 LLAMA = ["IQ2_XXS", "IQ2_XS", "IQ2_M", "Q2_K", "IQ3_XXS", "IQ3_S", "Q3_K_S"]
 # Whole files: presets, and by hand what the widths of these models suit best.
