@@ -15,6 +15,7 @@ void add_inspect(CLI::App& app);
 void add_quantize(CLI::App& app);
 void add_distill(CLI::App& app);
 void add_perplexity(CLI::App& app);
+void add_choices(CLI::App& app);
 void add_export(CLI::App& app);
 void add_demo(CLI::App& app);
 void add_bench(CLI::App& app);

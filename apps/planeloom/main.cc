@@ -102,6 +102,7 @@ int run(int argc, char** argv) {
   add_quantize(app);
   add_distill(app);
   add_perplexity(app);
+  add_choices(app);
   add_export(app);
   add_bench(app);
   add_demo(app);
