@@ -61,8 +61,8 @@ Status run(Options& o) {
     PL_TRY(const auto path, resolve_model(name));
     PL_TRY(const Model model, load_model(path));
     PL_TRY(const auto tokenizer, Tokenizer::from_metadata(model.file->metadata()));
-    PL_TRY(const ChoiceScore score, score_choices(model, *tokenizer, context->compute(), o.session,
-                                                  items, progress));
+    PL_TRY(const ChoiceScore score,
+           score_choices(model, *tokenizer, context->compute(), o.session, items, progress));
     progress.finish();
     PL_CHECK(print(o, name, score, *context));
     if (score.interrupted) break;
@@ -82,9 +82,10 @@ void add_choices(CLI::App& app) {
       ->allow_extra_args(false)
       ->required();
   command
-      ->add_option("-f,--file", o->file,
-                   "One JSON object a line: {\"context\": \"...\", \"choices\": [\"...\", \"...\"], "
-                   "\"answer\": 0}")
+      ->add_option(
+          "-f,--file", o->file,
+          "One JSON object a line: {\"context\": \"...\", \"choices\": [\"...\", \"...\"], "
+          "\"answer\": 0}")
       ->required()
       ->check(CLI::ExistingFile);
   command->add_option("--items", o->items, "At most so many; 0: all")

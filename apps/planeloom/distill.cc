@@ -75,7 +75,7 @@ void add_distill(CLI::App& app) {
       ->required();
   auto* minutes = command
                       ->add_option("--minutes", o->distill.minutes,
-                                   "How long, about: the first step tells how many fit")
+                                   "How long, about: the steps so far tell how many fit")
                       ->check(CLI::Range(0.001, kMostDistillMinutes));
   command
       ->add_option("--steps", o->distill.steps, "How many steps instead: the same bytes each time")

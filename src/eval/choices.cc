@@ -51,11 +51,9 @@ class Reader {
     const auto before = tokenizer_.encode(context, plain),
                whole = tokenizer_.encode(context + choice, plain);
     if (static_cast<int64_t>(whole.size()) > session_->context())
-      return fail("{} tokens, more than the context of {}", whole.size(),
-                  session_->context());
+      return fail("{} tokens, more than the context of {}", whole.size(), session_->context());
     const size_t given = common(before, whole);
-    if (given == 0)
-      return fail("nothing stands before the choice: a context wants a token");
+    if (given == 0) return fail("nothing stands before the choice: a context wants a token");
     if (given == whole.size()) return fail("a choice adds no token to its context");
     // The prediction of the first of the choice's tokens is made by the last of the context's.
     const size_t kept = std::min(common(read_, whole), given - 1);

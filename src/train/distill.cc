@@ -39,6 +39,7 @@ double seconds_since(Clock::time_point start) {
 /// Where a run stands.
 struct State {
   int64_t steps = 0, done = 0;  // planned, 0 when not yet known; done
+  double seconds = 0;           // that these took
   std::vector<float> factor, moment1, moment2;
   std::vector<double> kl;  // (done)
 
@@ -47,14 +48,15 @@ struct State {
     const auto add = [&](const auto& values) {
       bytes.append(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(values[0]));
     };
-    add(std::array{steps, done});
+    add(std::array{steps, done}), add(std::array{seconds});
     add(factor), add(moment1), add(moment2), add(kl);
     const uint64_t hash = fnv1a(std::as_bytes(std::span(bytes)));
     return bytes + std::string(reinterpret_cast<const char*>(&hash), sizeof hash);
   }
   /// False when the bytes are no state of so many scalars.
   bool read(const std::string& bytes) {
-    const size_t fixed = 2 * sizeof(int64_t) + 3 * factor.size() * sizeof(float) + sizeof(uint64_t);
+    const size_t fixed = sizeof steps + sizeof done + sizeof seconds +
+                         3 * factor.size() * sizeof(float) + sizeof(uint64_t);
     uint64_t hash = 0;
     if (bytes.size() < fixed) return false;
     const size_t body = bytes.size() - sizeof hash;
@@ -67,6 +69,7 @@ struct State {
     };
     take(&steps, sizeof steps);
     take(&done, sizeof done);
+    take(&seconds, sizeof seconds);
     if (done < 0 || bytes.size() != fixed + static_cast<size_t>(done) * sizeof(double))
       return false;
     for (auto* values : {&factor, &moment1, &moment2})
@@ -77,12 +80,12 @@ struct State {
   }
 };
 
-/// What the output depends on. The minutes are not in it: a run that is started again keeps its
-/// plan.
+/// What the output depends on. The minutes are not in it: a run that is started again may be given
+/// more of them.
 Result<std::string> fingerprint(const Model& original, const Model& quantized,
                                 const DistillOptions& o) {
   PL_TRY(const std::string text, calibration_fingerprint(o.text));
-  return fmt::format("planeloom distill 1\n{} {}\nsteps {} windows {} rate {}\n{}",
+  return fmt::format("planeloom distill 2\n{} {}\nsteps {} windows {} rate {}\n{}",
                      weights_hash(original), weights_hash(quantized), o.steps, o.windows, o.rate,
                      text);
 }
@@ -204,13 +207,20 @@ class Run {
     }
     if (!std::isfinite(kl))
       return fail("[distill] step {}: the loss is {}; a lower --rate may help", state_.done, kl);
-    if (state_.steps == 0)  // the first step says how many fit
-      state_.steps =
-          std::max<int64_t>(1, std::llround(60 * options_.minutes / seconds_since(start)));
+    state_.seconds += seconds_since(start);
+    if (options_.steps == 0) plan();
     adam();
     state_.kl.push_back(kl);
     ++state_.done;
     return {};
+  }
+
+  /// How many steps fit the minutes, after the gradient of one more: the machine may have become
+  /// busier or quieter. The rate falls to 0 over the newest plan.
+  void plan() {
+    const double each = state_.seconds / static_cast<double>(state_.done + 1),
+                 left = 60 * options_.minutes - state_.seconds;
+    state_.steps = state_.done + 1 + std::max<int64_t>(0, std::llround(left / each));
   }
 
   /// The unquantized model's hidden states of a window.

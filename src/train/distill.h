@@ -14,7 +14,7 @@ namespace planeloom {
 inline constexpr double kMostDistillMinutes = 525600;  // a year
 
 struct DistillOptions {
-  double minutes = 0;       // how long, told from the first step's time; or
+  double minutes = 0;       // how long, as the steps so far tell; or
   int64_t steps = 0;        // how many steps, then minutes does not count
   int64_t windows = 2;      // of each step
   double rate = 0.005;      // of Adam, relative: the largest change of a factor in a step, about

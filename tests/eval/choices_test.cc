@@ -32,14 +32,14 @@ class Choices : public testing::Test {
     auto session = Session::create(*model_, compute_, {.context = 64});
     double sum = 0;
     const auto last = static_cast<int64_t>(tokens.size()) - 1;
-    EXPECT_TRUE((*session)->forward(
-        tokens, static_cast<int64_t>(context.size()),
-        [&](int64_t first, int64_t n, const float* logits) {
-          const auto vocab = static_cast<size_t>(model_->vocab());
-          for (int64_t i = 0; i < n && first + i < last; ++i)
-            sum -= negative_log_likelihood({logits + static_cast<size_t>(i) * vocab, vocab},
-                                           tokens[static_cast<size_t>(first + i) + 1]);
-        }));
+    EXPECT_TRUE((*session)->forward(tokens, static_cast<int64_t>(context.size()),
+                                    [&](int64_t first, int64_t n, const float* logits) {
+                                      const auto vocab = static_cast<size_t>(model_->vocab());
+                                      for (int64_t i = 0; i < n && first + i < last; ++i)
+                                        sum -= negative_log_likelihood(
+                                            {logits + static_cast<size_t>(i) * vocab, vocab},
+                                            tokens[static_cast<size_t>(first + i) + 1]);
+                                    }));
     return sum;
   }
 

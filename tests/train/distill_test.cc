@@ -147,6 +147,26 @@ TEST_F(Distill, AnInterruptedRunGoesOnToTheSameBytes) {
   EXPECT_FALSE(fs::exists(folder_.path / "got.gguf.partial"));
 }
 
+/// The steps that fit are told by those that were done, and again by every step.
+TEST_F(Distill, MinutesSayHowManySteps) {
+  Silent progress;
+  options_.steps = 0;
+  options_.minutes = 1e-9;
+  const auto one = run("one.gguf", progress);
+  ASSERT_TRUE(one) << one.error().message;
+  EXPECT_EQ(one->steps, 1);
+  options_.minutes = 600;
+  install_interrupt_handler();
+  StopsAt stops(5);
+  ASSERT_FALSE(run("more.gguf", stops));
+  clear_interrupt();
+  options_.minutes = 1e-9;  // used up already
+  const auto more = run("more.gguf", progress);
+  ASSERT_TRUE(more) << more.error().message;
+  EXPECT_EQ(more->resumed_steps, 5);
+  EXPECT_EQ(more->steps, 6);
+}
+
 TEST_F(Distill, DamagedProgressStartsAfresh) {
   const std::string want = bytes("want.gguf");
   install_interrupt_handler();
