@@ -27,7 +27,7 @@ def worked(rng):
     """The number that a worked solution ends in, among others that stand in it."""
     for q in gsm8k():
         right, steps = result(q["answer"]), q["answer"].rsplit("#### ", 1)[0]
-        others = sorted(set(re.findall(r"\d[\d,]*", q["question"] + steps)) - {right})
+        others = sorted(set(re.findall(r"\d+(?:,\d{3})*", q["question"] + steps)) - {right})
         others += [str(n) for n in range(2, 9) if str(n) not in others + [right]]
         yield f"Question: {q['question']}\nAnswer: {steps}#### ", right, rng.sample(others, 3)
 
