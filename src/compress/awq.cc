@@ -12,6 +12,7 @@
 #include "codecs/planes.h"
 #include "compress/statistics.h"
 #include "formats/gguf.h"
+#include "models/norms.h"
 #include "text/tokenizer.h"
 
 namespace planeloom {
@@ -160,8 +161,8 @@ class Scaling {
           return fail("[awq] {} holds codes already; awq scales a model as it came", name);
         linears_[name] = {l, linear};
       }
-      norms_[fmt::format("blk.{}.attn_norm.weight", l)] = {l, Linear::kQ};
-      norms_[fmt::format("blk.{}.ffn_norm.weight", l)] = {l, Linear::kGate};
+      norms_[norm_name(l, Norm::kAttention)] = {l, Linear::kQ};
+      norms_[norm_name(l, Norm::kFfn)] = {l, Linear::kGate};
     }
     return {};
   }

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "formats/planes_pair.h"
+#include "models/norms.h"
 
 namespace planeloom {
 namespace {
@@ -62,17 +63,10 @@ class WeightReader {
 Result<LayerWeights> load_layer(WeightReader& reader, const Config& c, int64_t layer) {
   const std::string p = fmt::format("blk.{}.", layer);
   LayerWeights w;
-  PL_TRY(w.attention_norm, reader.gains(p + "attn_norm.weight", c.width, c.norm_offset));
-  PL_TRY(w.ffn_norm, reader.gains(p + "ffn_norm.weight", c.width, c.norm_offset));
-  if (c.post_norms) {
-    PL_TRY(w.post_attention_norm,
-           reader.gains(p + "post_attention_norm.weight", c.width, c.norm_offset));
-    PL_TRY(w.post_ffn_norm, reader.gains(p + "post_ffw_norm.weight", c.width, c.norm_offset));
-  }
-  if (c.qk_norm) {
-    PL_TRY(w.q_norm, reader.gains(p + "attn_q_norm.weight", c.head_dim, c.norm_offset));
-    PL_TRY(w.k_norm, reader.gains(p + "attn_k_norm.weight", c.head_dim, c.norm_offset));
-  }
+  for (const Norm norm : kBlockNorms)
+    if (const int64_t count = gain_count(c, norm); count > 0) {
+      PL_TRY(gain_of(w, norm), reader.gains(norm_name(layer, norm), count, c.norm_offset));
+    }
   if (c.qkv_bias) {
     PL_TRY(w.q_bias, reader.gains(p + "attn_q.bias", c.q_width(), 0));
     PL_TRY(w.k_bias, reader.gains(p + "attn_k.bias", c.kv_width(), 0));
@@ -180,10 +174,11 @@ int64_t parameter_count(const Model& model) {
   int64_t count = linear_size(model).weights + model.embedding.rows * model.embedding.cols +
                   static_cast<int64_t>(model.output_norm.size());
   if (!model.tied()) count += model.head.rows * model.head.cols;
-  for (const LayerWeights& w : model.layers)
-    for (const auto* v : {&w.attention_norm, &w.ffn_norm, &w.post_attention_norm, &w.post_ffn_norm,
-                          &w.q_norm, &w.k_norm, &w.q_bias, &w.k_bias, &w.v_bias})
-      count += static_cast<int64_t>(v->size());
+  for (const LayerWeights& w : model.layers) {
+    for (const Norm norm : kBlockNorms) count += static_cast<int64_t>(gain_of(w, norm).size());
+    for (const auto* bias : {&w.q_bias, &w.k_bias, &w.v_bias})
+      count += static_cast<int64_t>(bias->size());
+  }
   return count;
 }
 

@@ -2,20 +2,9 @@
 #include <span>
 #include <vector>
 
-#include "models/model.h"
+#include "models/norms.h"
 
 namespace planeloom {
-
-/// The norms of a block, in the order in which they run.
-enum class Norm { kAttention, kQ, kK, kPostAttention, kFfn, kPostFfn };
-inline constexpr Norm kBlockNorms[] = {Norm::kAttention,     Norm::kQ,   Norm::kK,
-                                       Norm::kPostAttention, Norm::kFfn, Norm::kPostFfn};
-
-/// The gain of a block's norm: (width) or (head_dim); empty where the family has none.
-std::vector<float>& gain_of(LayerWeights& layer, Norm norm);
-const std::vector<float>& gain_of(const LayerWeights& layer, Norm norm);
-/// "blk.3.attn_norm.weight"
-std::string norm_name(int64_t layer, Norm norm);
 
 /// One number for each row of every linear and each gain of every norm of a model: the factors that
 /// distillation finds for them, or the gradient of these. They lie in one vector, so that an
