@@ -10,6 +10,7 @@
 #include "common.h"
 #include "compress/awq.h"
 #include "compress/bit_budget.h"
+#include "compress/memory.h"
 #include "compress/quantize_model.h"
 #include "distill_options.h"
 #include "score.h"
@@ -20,10 +21,11 @@ namespace {
 struct Options {
   std::string model, out;
   QuantizeOptions quantize;
-  bool awq = false;  // scale, then round as a clipped rtn does
-  std::string size;  // of the file; empty: as --bpw says
-  double bpw = 0;    // 0: as the method and --bits say
-  int group = 0;     // 0: the method's published one
+  bool awq = false;    // scale, then round as a clipped rtn does
+  std::string size;    // of the file; empty: as --bpw says
+  std::string memory;  // empty: as much as it takes
+  double bpw = 0;      // 0: as the method and --bits say
+  int group = 0;       // 0: the method's published one
   int64_t calibration_tokens = 16384;
   bool json = false, force = false;
   bool rotate = false, no_rotate = false;  // neither: what the method is made for
@@ -173,6 +175,10 @@ Status run(Options& o) {
     o.quantize.layer_bits = std::move(budget.linears.layer_bits);
     o.quantize.embedding_bits = budget.embedding_bits;
   }
+  if (!o.memory.empty()) {
+    PL_TRY(const uint64_t bytes, parse_bytes(o.memory));
+    PL_TRY(calibration.windows, windows_within(model, o.quantize, bytes));
+  }
   o.quantize.keep_partial = o.distills();
   PL_TRY(QuantizeSummary summary,
          quantize_model(model, o.distills() ? undistilled(o) : std::filesystem::path(o.out),
@@ -320,6 +326,11 @@ void add_quantize(CLI::App& app) {
   command->add_option("--calibration-tokens", o->calibration_tokens, "How much of it to read")
       ->check(CLI::Range(512, 1 << 24))
       ->capture_default_str();
+  command
+      ->add_option("--memory", o->memory,
+                   "At most so much memory while quantizing, as in 8G, mapped files not counted: "
+                   "less of the text is read when it would not fit")
+      ->type_name("BYTES");
   auto* minutes =
       command
           ->add_option("--distill", o->distill.minutes,

@@ -6,7 +6,8 @@
 
 #include "base/file.h"
 #include "base/hash.h"
-#include "decode/sampler.h"
+#include "base/rng.h"
+#include "compress/self_written.h"
 
 namespace planeloom {
 namespace {
@@ -82,57 +83,16 @@ Result<Part> from_file(const Tokenizer& tokenizer, const CalibrationOptions& o, 
   return Part{std::move(ids), fmt::format("{}: {} windows of {} tokens", name, windows, o.context)};
 }
 
-/// Ordinary tokens: neither control nor unused nor single bytes of a fallback.
-std::vector<int32_t> ordinary_tokens(const Tokenizer& tokenizer, int64_t vocab) {
-  std::vector<int32_t> ids;
-  for (int32_t id = 0; id < std::min<int64_t>(vocab, tokenizer.vocab_size()); ++id)
-    if (!tokenizer.is_special(id) && !tokenizer.is_end_of_generation(id) &&
-        !tokenizer.token_bytes(id).empty())
-      ids.push_back(id);
-  return ids;
-}
-
-/// Writes one window with its own session on one thread.
-Status write_window(const Model& model, const Tokenizer& tokenizer, const Kernels& kernels,
-                    std::span<const int32_t> starts, uint64_t seed, std::span<int32_t> window) {
-  ThreadPool alone(1);
-  SessionOptions options;
-  options.context = static_cast<int64_t>(window.size());
-  PL_TRY(auto session, Session::create(model, {&alone, &kernels}, options));
-  Rng rng(seed);
-  SamplerOptions plain;  // temperature 1, nothing cut
-  plain.temperature = 1.0f;
-  plain.top_k = 0;
-  plain.top_p = 1.0f;
-  plain.min_p = 0.0f;
-  plain.seed = rng.next();
-  Sampler sampler(plain, model.vocab());
-  size_t n = 0;
-  if (tokenizer.adds_bos() && tokenizer.bos()) window[n++] = *tokenizer.bos();
-  window[n++] = starts[rng.below(starts.size())];
-  PL_TRY(std::span<const float> logits, session->decode(window.first(n)));
-  while (n < window.size()) {
-    if (interrupted()) return fail("[calibration] interrupted; the same command goes on from here");
-    PL_TRY(int32_t token, sampler.sample(logits));
-    if (tokenizer.is_end_of_generation(token)) token = starts[rng.below(starts.size())];
-    window[n++] = token;
-    if (n == window.size()) break;
-    PL_TRY(logits, session->decode(window.subspan(n - 1, 1)));
-  }
-  return {};
-}
-
 Result<Part> from_model(const Model& model, const Tokenizer& tokenizer, const Compute& compute,
                         const CalibrationOptions& o, size_t i, const WindowStore* kept,
                         Progress& progress) {
-  const std::vector<int32_t> starts = ordinary_tokens(tokenizer, model.vocab());
-  if (starts.empty())
-    return fail("[calibration] the vocabulary has no ordinary tokens to start from");
+  PL_TRY(const SelfWriter writer, SelfWriter::make(model, tokenizer));
   const int64_t windows = share(o, i);
   Part part{std::vector<int32_t>(static_cast<size_t>(windows * o.context)),
             fmt::format("written by the model itself: {} windows of {} tokens, temperature 1, seed "
-                        "{}",
-                        windows, o.context, o.seed)};
+                        "{}{}",
+                        windows, o.context, o.seed,
+                        writer.converses() ? ", every second one a conversation" : "")};
   std::vector<Status> status(static_cast<size_t>(windows));
   std::atomic<int64_t> done{0};
   // One window per thread: sequences are independent, and small layers gain little from two threads
@@ -145,7 +105,7 @@ Result<Part> from_model(const Model& model, const Tokenizer& tokenizer, const Co
       Status& result = status[static_cast<size_t>(w)];
       if (!kept || !kept->load_window(w, window)) {
         const uint64_t seed = Rng(o.seed + static_cast<uint64_t>(w) * 0x9E3779B97F4A7C15ull).next();
-        result = write_window(model, tokenizer, *compute.kernels, starts, seed, window);
+        result = writer.write(*compute.kernels, w, seed, window);
         if (result && kept) result = kept->save_window(w, window);
       }
       if (!result) return;

@@ -32,12 +32,6 @@ int bits_of(const QuantizeOptions& o, int64_t layer, Linear linear) {
   return own == o.bits.end() ? o.quant.bits : own->second;
 }
 
-/// Whether the calibration text is read.
-bool reads_text(const QuantizeOptions& o) {
-  const auto& sources = o.calibration.sources;
-  return !(sources.size() == 1 && sources[0] == kNoSource) && reads_hessian(o.quant);
-}
-
 std::string report_to_json(const ErrorReport& r) {
   nlohmann::json j{{"weight_error", r.weight_error}, {"rounds", r.rounds},
                    {"mean_rounds", r.mean_rounds},   {"unfinished", r.unfinished},
@@ -67,7 +61,7 @@ ErrorReport report_from_json(const std::string& text) {
 /// it: they change nothing.
 Result<std::string> fingerprint(const Model& model, const QuantizeOptions& o) {
   std::string text = fmt::format(
-      "planeloom quantize 9\nmodel {}\n{} bits {} group {} coefficients {} rounds {} damping {} "
+      "planeloom quantize 10\nmodel {}\n{} bits {} group {} coefficients {} rounds {} damping {} "
       "ridge {} cap {} rows {} refine {} clip {} rotation {} upstream {} {} embedding {}\n",
       weights_hash(model), o.quant.method, o.quant.bits, o.quant.group,
       static_cast<int>(o.quant.coefficients), o.quant.rounds, o.quant.damping, o.quant.ridge,
@@ -352,6 +346,11 @@ class Run {
 };
 
 }  // namespace
+
+bool reads_text(const QuantizeOptions& o) {
+  const auto& sources = o.calibration.sources;
+  return !(sources.size() == 1 && sources[0] == kNoSource) && reads_hessian(o.quant);
+}
 
 Result<QuantizeSummary> quantize_model(const Model& model, const std::filesystem::path& out,
                                        const QuantizeOptions& options, const Compute& compute,

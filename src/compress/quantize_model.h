@@ -28,6 +28,9 @@ struct QuantizeOptions {
   bool keep_partial = false;
 };
 
+/// Whether the calibration text is read.
+bool reads_text(const QuantizeOptions& options);
+
 /// One matrix after quantization; `layer` is the number of layers for the embedding and the head.
 struct TensorReport {
   std::string name, codec;

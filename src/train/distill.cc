@@ -85,7 +85,7 @@ struct State {
 Result<std::string> fingerprint(const Model& original, const Model& quantized,
                                 const DistillOptions& o) {
   PL_TRY(const std::string text, calibration_fingerprint(o.text));
-  return fmt::format("planeloom distill 2\n{} {}\nsteps {} windows {} rate {}\n{}",
+  return fmt::format("planeloom distill 3\n{} {}\nsteps {} windows {} rate {}\n{}",
                      weights_hash(original), weights_hash(quantized), o.steps, o.windows, o.rate,
                      text);
 }

@@ -197,5 +197,65 @@ TEST_F(Calibration, ErrorsNameTheSourceAndWhatItHad) {
   expect_error({prose, "self"}, {"1 windows for 2 sources"});
 }
 
+/// Every second window of a model that has a template: turns in its order, from the first token to
+/// the last; a question leaves room for its answer.
+TEST_F(Calibration, AModelWithATemplateConverses) {
+  auto loaded =
+      load_model(std::shared_ptr<const ModelFile>(make_tiny_model(tiny_text_options(true))));
+  ASSERT_TRUE(loaded) << loaded.error().message;
+  options_.windows = 6;
+  options_.context = 96;
+  const auto plain = text();
+  ASSERT_TRUE(plain);
+  model_ = *loaded;
+  const auto got = text();
+  ASSERT_TRUE(got) << got.error().message;
+  EXPECT_TRUE(got->description.ends_with("every second one a conversation")) << got->description;
+  const auto id = [&](const char* token) { return *tokenizer_->find(token); };
+  const int32_t user = id("<|user|>"), assistant = id("<|assistant|>");
+  for (int64_t w = 0; w < 6; ++w) {
+    const auto tokens = got->window(w);
+    if (w % 2 == 0) {
+      EXPECT_TRUE(std::ranges::equal(tokens, plain->window(w))) << "as without a template";
+      continue;
+    }
+    EXPECT_EQ(tokens[0], kTinyBos);
+    EXPECT_EQ(tokens[1], user);
+    std::vector<int32_t> turns;
+    size_t begin = 1;
+    for (size_t i = 1; i < tokens.size(); ++i) {
+      if (tokens[i] != user && tokens[i] != assistant) continue;
+      if (i > 1) {
+        EXPECT_EQ(tokens[i - 1], kTinyEnd) << "a turn ends before another begins";
+      }
+      if (tokens[i] == assistant) {
+        EXPECT_LE(i - begin, 96u / 4 + 2);
+      }
+      begin = i;
+      turns.push_back(tokens[i]);
+    }
+    ASSERT_GE(turns.size(), 2u);
+    for (size_t i = 0; i < turns.size(); ++i) EXPECT_EQ(turns[i], i % 2 ? assistant : user);
+  }
+  EXPECT_EQ(windows(*got), windows(*text(nullptr, 2, supported_isas().back())));
+}
+
+/// A template that cannot be read is no reason not to quantize.
+TEST_F(Calibration, ATemplateThatRefusesIsPassedOver) {
+  const auto plain = text();
+  ASSERT_TRUE(plain);
+  for (const char* source :
+       {"{{ raise_exception('no') }}", "{% if %}", "{{ messages | length }}"}) {
+    TinyOptions tiny = tiny_text_options();
+    tiny.metadata.push_back({"tokenizer.chat_template", std::string(source)});
+    auto loaded = load_model(std::shared_ptr<const ModelFile>(make_tiny_model(tiny)));
+    ASSERT_TRUE(loaded);
+    model_ = *loaded;
+    const auto got = text();
+    ASSERT_TRUE(got) << got.error().message;
+    EXPECT_EQ(windows(*got), windows(*plain)) << source;
+  }
+}
+
 }  // namespace
 }  // namespace planeloom

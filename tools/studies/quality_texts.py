@@ -1,4 +1,4 @@
-"""The texts of ./dev study quality: four to score, and two to calibrate on, whole pieces of which alternate. None is in both."""
+"""The texts of ./dev study quality: four to score, and two to calibrate on. None is in both."""
 import concurrent.futures
 import hashlib
 import json
@@ -9,6 +9,9 @@ import subprocess
 import sysconfig
 
 PIECE = 2200         # bytes of one piece, about one window of 512 tokens
+CONVERSATIONS = 64   # about as many bytes as 37 pieces
+OPENING = {"smollm2-135m-instruct": "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n<|im_start|>user\n"}
+FREE = ["--temp", 1, "--top-k", 0, "--top-p", 1, "--min-p", 0]
 WORDS = ("The In A When My How People One Once We It This For What Water Music There Science If Today History After Who Many").split()
 
 
@@ -29,15 +32,29 @@ def library(for_calibration):
     return [f.read_text(errors="replace") for f in files if hashlib.sha256(f.name.encode()).digest()[0] % 2 == for_calibration]
 
 
+def side_by_side(job, count):
+    with concurrent.futures.ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        return list(pool.map(job, range(count)))
+
+
+def say(planeloom, model, *options):
+    command = [planeloom, "--threads", 1, "run", "-m", model, *FREE, *options]
+    return subprocess.run(list(map(str, command)), check=True, stdout=subprocess.PIPE, text=True, stderr=subprocess.DEVNULL).stdout
+
+
 def written(planeloom, model, count, seed):
     """Texts that the model writes at temperature 1, each begun with a common word."""
-    plain = ["--temp", 1, "--top-k", 0, "--top-p", 1, "--min-p", 0, "--ignore-eos", "--ctx", 700, "-n", 600]
+    return side_by_side(lambda i: say(planeloom, model, "--raw", "-p", WORDS[i % len(WORDS)], "--seed", seed + i, "--ignore-eos", "--ctx", 700, "-n", 600) + "\n",
+                        count)
 
+
+def conversations(planeloom, model):
+    """What the model asks itself and answers, in pieces; nothing of a model that is not made to converse."""
     def one(i):
-        command = [planeloom, "--threads", 1, "run", "-m", model, "--raw", "-p", WORDS[i % len(WORDS)], "--seed", seed + i, *plain]
-        return subprocess.run(list(map(str, command)), check=True, stdout=subprocess.PIPE, text=True, stderr=subprocess.DEVNULL).stdout + "\n"
-    with concurrent.futures.ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        return list(pool.map(one, range(count)))
+        asked = say(planeloom, model, "--raw", "-p", OPENING[model], "--seed", 5000 + i, "-n", 200).strip()
+        return f"{asked}\n{say(planeloom, model, '-p', asked or 'Hello', '--seed', 6000 + i, '-n', 350).strip()}\n\n"
+    text = "".join(side_by_side(one, CONVERSATIONS)) if model in OPENING else ""
+    return [text[at:at + PIECE] + "\n" for at in range(0, len(text) - PIECE, PIECE)]
 
 
 def make(data, out, planeloom, model):
@@ -64,14 +81,16 @@ def make(data, out, planeloom, model):
         return "".join(f"Question: {j['question']}\nAnswer: {j['answer']}\n\n" for j in map(json.loads, lines))
 
     def mixed():
-        prose, source = pieces(prose_text, 43), pieces("".join(library(True)), 43)
-        own = written(planeloom, model, 43, 1)
-        return "".join(piece for three in zip(prose, source, own) for piece in three)
+        """A piece of each in turn: prose, code, and what the model writes, alone and in conversation."""
+        chats = conversations(planeloom, model)
+        count = len(chats) or 43
+        parts = [pieces(prose_text, count), pieces("".join(library(True)), count), written(planeloom, model, count, 1), chats]
+        return "".join(piece for each in zip(*filter(None, parts)) for piece in each)
 
     prose_text = (data / "wikitext-2/calibration.txt").read_text()
     to_score = {"WikiText-2": keep("text.wikitext.txt", wikitext), "Python source": keep("text.code.txt", code),
                 "GSM8K": keep("text.gsm8k.txt", gsm8k),
                 "model-written": keep(f"text.{model}.txt", lambda: "".join(written(planeloom, model, 24, 1001)))}
     to_calibrate = {"matched": keep("calibration.matched.txt", lambda: prose_text),
-                    "mixed": keep(f"calibration.{model}.mixed.txt", mixed)}
+                    "mixed": keep(f"calibration.{model}.mixture.txt", mixed)}
     return to_score, to_calibrate
