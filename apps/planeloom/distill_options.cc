@@ -34,14 +34,30 @@ Plot distill_plot(const DistillSummary& s) {
 }
 
 nlohmann::ordered_json distill_results(const DistillSummary& s) {
-  return {{"steps", s.steps},      {"tokens", s.tokens}, {"first_kl", first_kl(s)},
-          {"last_kl", last_kl(s)}, {"text", s.text},     {"resumed_steps", s.resumed_steps},
-          {"seconds", s.seconds}};
+  nlohmann::ordered_json j{{"steps", s.steps},        {"tokens", s.tokens},
+                           {"first_kl", first_kl(s)}, {"last_kl", last_kl(s)},
+                           {"text", s.text},          {"resumed_steps", s.resumed_steps},
+                           {"seconds", s.seconds}};
+  if (s.held_out)
+    j["held_out"] = {{"tokens", s.held_out->tokens},
+                     {"kl_before", s.held_out->before},
+                     {"kl", s.held_out->after},
+                     {"share", s.held_out->share}};
+  return j;
 }
 
 std::string distill_sentence(const DistillSummary& s) {
-  return fmt::format("KL {:.4f} -> {:.4f} on the text it read, {} steps, {} tokens, {:.0f} s",
-                     first_kl(s), last_kl(s), s.steps, s.tokens, s.seconds);
+  std::string text =
+      fmt::format("KL {:.4f} -> {:.4f} on the text it read, {} steps, {} tokens, {:.0f} s",
+                  first_kl(s), last_kl(s), s.steps, s.tokens, s.seconds);
+  if (!s.held_out) return text;
+  text += fmt::format("\nKL {:.4f} -> {:.4f} on {} tokens that it did not read", s.held_out->before,
+                      s.held_out->after, s.held_out->tokens);
+  if (s.held_out->share == 0)
+    text += ": the scales stay as they were, more steps or a smaller --rate may help";
+  else if (s.held_out->share < 1)
+    text += ": half of the way, all of it is worse there";
+  return text;
 }
 
 }  // namespace planeloom

@@ -10,7 +10,8 @@ constexpr double kProcess = 32e6;  // code, threads, what is too small to list
 
 /// A session's buffers and its cache (models/session.h), floats.
 double session_bytes(const Config& c, double tokens) {
-  const double buffers = 3.0 * static_cast<double>(c.width) + 2.0 * static_cast<double>(c.q_width()) +
+  const double buffers = 3.0 * static_cast<double>(c.width) +
+                         2.0 * static_cast<double>(c.q_width()) +
                          2.0 * static_cast<double>(c.kv_width()) + 2.0 * static_cast<double>(c.ffn);
   return tokens * kFloat * buffers +
          static_cast<double>(cache_bytes(c, static_cast<int64_t>(tokens), DType::kF32));
@@ -35,7 +36,8 @@ double stage_bytes(const Config& c, const QuantizeOptions& o, double rows, doubl
 
 uint64_t quantize_memory(const Model& model, const QuantizeOptions& o) {
   const Config& c = model.config;
-  const double streams = o.upstream > 0 ? 2 : 1, context = static_cast<double>(o.calibration.context);
+  const double streams = o.upstream > 0 ? 2 : 1,
+               context = static_cast<double>(o.calibration.context);
   const bool reads = reads_text(o);
   double text = 0, stage = 0, layer = 0;
   if (reads)

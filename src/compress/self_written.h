@@ -32,7 +32,8 @@ class SelfWriter {
     std::vector<int32_t> first, answer, next;
   };
 
-  SelfWriter(const Model& model, const Tokenizer& tokenizer) : model_(model), tokenizer_(tokenizer) {}
+  SelfWriter(const Model& model, const Tokenizer& tokenizer)
+      : model_(model), tokenizer_(tokenizer) {}
   std::optional<Turns> find_turns() const;
 
   const Model& model_;

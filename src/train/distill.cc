@@ -31,6 +31,8 @@ constexpr double kDecay1 = 0.9, kDecay2 = 0.98, kTiny = 1e-8;
 constexpr int64_t kWarmup = 10;
 /// Steps from one saved state to the next.
 constexpr int64_t kSaveEvery = 8;
+/// Windows that are held out: one of so many, and how many at most.
+constexpr int64_t kHoldOneOf = 16, kMostHeld = 8;
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
@@ -147,6 +149,7 @@ class Run {
     DistillSummary summary;
     summary.resumed_steps = state_.done;
     PL_CHECK(steps(gradient));
+    PL_TRY(summary.held_out, choose(gradient));
     PL_CHECK(write(out));
     summary.steps = state_.done;
     summary.tokens = state_.done * options_.windows * text_.context;
@@ -163,9 +166,12 @@ class Run {
     return write_file_atomically(workspace_.path("state.bin"), state_.sealed());
   }
 
+  /// The last windows, in which every source has its turn.
+  int64_t held() const { return std::min(kMostHeld, text_.windows() / kHoldOneOf); }
+
   /// The window that is read n-th: every epoch in a shuffled order of its own.
   std::span<const int32_t> window(int64_t n) {
-    const int64_t count = text_.windows(), epoch = n / count;
+    const int64_t count = text_.windows() - held(), epoch = n / count;
     if (epoch != epoch_) {
       epoch_ = epoch;
       order_.resize(static_cast<size_t>(count));
@@ -223,6 +229,45 @@ class Run {
     state_.steps = state_.done + 1 + std::max<int64_t>(0, std::llround(left / each));
   }
 
+  /// Sets the factors as far on their way as the held-out windows like best.
+  Result<std::optional<HeldOut>> choose(Gradient& gradient) {
+    if (held() == 0) {
+      std::ranges::copy(state_.factor, factors_.all().begin());
+      return std::optional<HeldOut>();
+    }
+    HeldOut found{held() * text_.context, 0, 0, 0};
+    for (const double share : {0.0, 0.5, 1.0}) {
+      PL_TRY(const double kl, held_out_loss(gradient, share));
+      if (share == 0) found.before = found.after = kl;
+      if (kl < found.after) found.after = kl, found.share = share;
+    }
+    go(found.share);
+    return std::optional(found);
+  }
+
+  /// factors_ = 1 + share (what was found - 1).
+  void go(double share) {
+    for (size_t i = 0; i < state_.factor.size(); ++i)
+      factors_.all()[i] = 1.0f + static_cast<float>(share) * (state_.factor[i] - 1.0f);
+  }
+
+  Result<double> held_out_loss(Gradient& gradient, double share) {
+    go(share);
+    const auto reference = [&](int64_t first, int64_t rows) { return reference_rows(first, rows); };
+    double sum = 0;
+    for (int64_t i = 0; i < held(); ++i) {
+      if (interrupted()) {
+        PL_CHECK(save());
+        return fail(
+            "[distill] interrupted after the last step; run the same command again to go on");
+      }
+      const std::span<const int32_t> tokens = text_.window(text_.windows() - held() + i);
+      PL_CHECK(read_reference(tokens));
+      sum += gradient.loss(tokens, factors_, reference);
+    }
+    return sum / static_cast<double>(held());
+  }
+
   /// The unquantized model's hidden states of a window.
   Status read_reference(std::span<const int32_t> tokens) {
     hidden_.resize(tokens.size() * static_cast<size_t>(original_.config.width));
@@ -260,7 +305,6 @@ class Run {
 
   /// The quantized file with what has been found.
   Status write(const std::filesystem::path& out) {
-    std::ranges::copy(state_.factor, factors_.all().begin());
     std::map<std::string, std::vector<std::byte>> changed;
     const auto gains = [&](const std::string& name, const std::vector<float>& gain,
                            std::span<const float> factor) -> Status {

@@ -302,8 +302,9 @@ double Gradient::head_rows(int64_t rows, const float* reference, float weight) {
   return total;
 }
 
+/// Without a `gradient` the divergence alone.
 double Gradient::head(const Scalars& factors, Reference reference, float weight,
-                      Scalars& gradient) {
+                      Scalars* gradient) {
   const int64_t width = model_.config.width, vocab = model_.vocab();
   const int64_t at_once = std::clamp<int64_t>(kLogits / vocab, 16, tokens_);
   const std::span<const float> factor = factors.output_gains();
@@ -317,31 +318,42 @@ double Gradient::head(const Scalars& factors, Reference reference, float weight,
     input_.set(normed_.data() + first * width, width, rows, width);
     linear(compute_, model_.head, {}, input_, mode_, scratch_, logits_.data(), vocab);
     total += head_rows(rows, reference(first, rows), weight);
-    linear_backward(compute_, model_.head, logits_.data(), rows, false, backward_,
-                    d_normed_.data() + first * width);
+    if (gradient)
+      linear_backward(compute_, model_.head, logits_.data(), rows, false, backward_,
+                      d_normed_.data() + first * width);
   }
+  if (!gradient) return total / static_cast<double>(tokens_);
   d_gain_.assign(static_cast<size_t>(width), 0.0f);
   norm_backward(compute_, last_.data(), gain.data(), model_.config.norm_eps, tokens_, width,
                 d_normed_.data(), false, backward_, d_.data(), d_gain_.data());
-  const std::span<float> to = gradient.output_gains();
+  const std::span<float> to = gradient->output_gains();
   for (size_t i = 0; i < to.size(); ++i) to[i] += d_gain_[i] * model_.output_norm[i];
   return total / static_cast<double>(tokens_);
 }
 
-double Gradient::add(std::span<const int32_t> tokens, const Scalars& factors, Reference reference,
-                     float weight, Scalars& gradient) {
+void Gradient::forward_all(std::span<const int32_t> tokens, const Scalars& factors) {
   reserve(static_cast<int64_t>(tokens.size()));
-  const Config& c = model_.config;
-  const int64_t layers = c.layers;
+  const int64_t layers = model_.config.layers, width = model_.config.width;
   for (int64_t t = 0; t < tokens_; ++t)
     embed_token(model_, *compute_.kernels, tokens[static_cast<size_t>(t)],
-                tape_[0].hidden.data() + t * c.width);
+                tape_[0].hidden.data() + t * width);
   for (int64_t l = 0; l < layers; ++l)
     forward(l, factors,
             l + 1 < layers ? tape_[static_cast<size_t>(l + 1)].hidden.data() : last_.data());
-  const double kl = head(factors, reference, weight, gradient);
-  for (int64_t l = layers; l-- > 0;) backward(l, factors, gradient);
+}
+
+double Gradient::add(std::span<const int32_t> tokens, const Scalars& factors, Reference reference,
+                     float weight, Scalars& gradient) {
+  forward_all(tokens, factors);
+  const double kl = head(factors, reference, weight, &gradient);
+  for (int64_t l = model_.config.layers; l-- > 0;) backward(l, factors, gradient);
   return kl;
+}
+
+double Gradient::loss(std::span<const int32_t> tokens, const Scalars& factors,
+                      Reference reference) {
+  forward_all(tokens, factors);
+  return head(factors, reference, 0, nullptr);
 }
 
 }  // namespace planeloom

@@ -26,6 +26,8 @@ class Gradient {
   /// `gradient`. Tokens must be of the vocabulary.
   double add(std::span<const int32_t> tokens, const Scalars& factors, Reference reference,
              float weight, Scalars& gradient);
+  /// The divergence alone.
+  double loss(std::span<const int32_t> tokens, const Scalars& factors, Reference reference);
 
  private:
   /// What the backward pass of a block needs of the forward pass.
@@ -50,7 +52,8 @@ class Gradient {
   void backward(int64_t layer, const Scalars& factors, Scalars& gradient);
   void ffn_backward(int64_t layer, const Scalars& factors, Scalars& gradient);
   void attention_half_backward(int64_t layer, const Scalars& factors, Scalars& gradient);
-  double head(const Scalars& factors, Reference reference, float weight, Scalars& gradient);
+  void forward_all(std::span<const int32_t> tokens, const Scalars& factors);
+  double head(const Scalars& factors, Reference reference, float weight, Scalars* gradient);
   double head_rows(int64_t rows, const float* reference, float weight);
 
   /// out (tokens, rows) = factor * (W x).

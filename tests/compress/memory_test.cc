@@ -39,7 +39,8 @@ TEST(Memory, AsManyWindowsAsFit) {
     const auto less = windows_within(model, options(32), enough - 1);
     if (windows == 1) {
       ASSERT_FALSE(less);
-      EXPECT_NE(less.error().message.find("MB are needed even for a text of 512 tokens"), std::string::npos);
+      EXPECT_NE(less.error().message.find("MB are needed even for a text of 512 tokens"),
+                std::string::npos);
     } else {
       EXPECT_EQ(*less, windows - 1);
     }

@@ -167,6 +167,54 @@ TEST_F(Distill, MinutesSayHowManySteps) {
   EXPECT_EQ(more->steps, 6);
 }
 
+/// Of 32 windows two are read by no step; what is written is not worse on them.
+TEST_F(Distill, HeldOutWindowsDecideHowFarItGoes) {
+  options_.text.windows = 32;
+  options_.steps = 60;
+  Silent progress;
+  const auto good = run("good.gguf", progress);
+  ASSERT_TRUE(good) << good.error().message;
+  ASSERT_TRUE(good->held_out);
+  EXPECT_EQ(good->held_out->tokens, 2 * 32);
+  EXPECT_GT(good->held_out->share, 0);
+  EXPECT_LT(good->held_out->after, good->held_out->before);
+
+  options_.rate = 0.7;  // steps that are far too long
+  const auto bad = run("bad.gguf", progress);
+  ASSERT_TRUE(bad) << bad.error().message;
+  EXPECT_EQ(bad->held_out->share, 0);
+  EXPECT_EQ(bad->held_out->after, bad->held_out->before);
+  EXPECT_EQ(bad->held_out->before, good->held_out->before);
+  const auto written = load_model(folder_.path / "bad.gguf");
+  ASSERT_TRUE(written);
+  for (const StoredTensor& t : written->file->tensors())
+    EXPECT_TRUE(std::ranges::equal(t.data, quantized_.file->find(t.name)->data)) << t.name;
+
+  options_.text.windows = 15;  // too few to spare one
+  const auto all = run("all.gguf", progress);
+  ASSERT_TRUE(all) << all.error().message;
+  EXPECT_FALSE(all->held_out);
+}
+
+/// Ctrl-C while the held-out windows are read: the steps are kept.
+TEST_F(Distill, InterruptedAfterTheLastStep) {
+  options_.text.windows = 32;
+  options_.steps = 12;
+  const std::string want = bytes("want.gguf");
+  install_interrupt_handler();
+  StopsAt stops(12);
+  const auto stopped = run("got.gguf", stops);
+  clear_interrupt();
+  ASSERT_FALSE(stopped);
+  EXPECT_NE(stopped.error().message.find("interrupted after the last step"), std::string::npos)
+      << stopped.error().message;
+  Silent progress;
+  const auto done = run("got.gguf", progress);
+  ASSERT_TRUE(done) << done.error().message;
+  EXPECT_EQ(done->resumed_steps, 12);
+  EXPECT_TRUE(bytes_of(folder_.path / "got.gguf") == want);
+}
+
 TEST_F(Distill, DamagedProgressStartsAfresh) {
   const std::string want = bytes("want.gguf");
   install_interrupt_handler();
