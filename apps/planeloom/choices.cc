@@ -54,7 +54,7 @@ Status run(Options& o) {
   PL_TRY(const std::string text, read_input(o.file));
   PL_TRY(std::vector<ChoiceItem> items, parse_choices(text));
   if (o.items > 0) items.resize(std::min(items.size(), static_cast<size_t>(o.items)));
-  o.session.activations = o.activations == "float" ? ActivationMode::kFloat : ActivationMode::kInt8;
+  o.session.activations = activation_mode(o.activations);
   o.session.cache = cache_type(o.cache);
   TerminalProgress progress;
   for (const std::string& name : o.models) {

@@ -40,15 +40,11 @@ Status print(const Options& o, const std::string& model, const ScoredModel& scor
   return flush_output();
 }
 
-ActivationMode mode(const std::string& name) {
-  return name == "float" ? ActivationMode::kFloat : ActivationMode::kInt8;
-}
-
 Status run(Options& o) {
   PL_TRY(auto context, AppContext::create());
   PL_TRY(const std::string text, read_input(o.file));
   TerminalProgress progress;
-  o.score.session.activations = mode(o.activations);
+  o.score.session.activations = activation_mode(o.activations);
   o.score.session.cache = cache_type(o.cache);
   std::vector<std::filesystem::path> paths;
   for (const std::string& model : o.models) {
@@ -57,7 +53,7 @@ Status run(Options& o) {
   std::unique_ptr<LogitStore> reference;
   if (!o.reference.empty()) {
     ScoreOptions as_reference = o.score;
-    as_reference.session.activations = mode(o.reference_activations);
+    as_reference.session.activations = activation_mode(o.reference_activations);
     PL_TRY(const auto reference_path, resolve_model(o.reference));
     for (const auto& path : paths) PL_CHECK(check_same_tokens(path, reference_path, text));
     PL_TRY(reference,

@@ -113,11 +113,14 @@ DType cache_type(std::string_view name) {
   return name == "f32" ? DType::kF32 : name == "q8_0" ? DType::kQ8_0 : DType::kF16;
 }
 
+ActivationMode activation_mode(std::string_view name) {
+  return name == "float" ? ActivationMode::kFloat : ActivationMode::kInt8;
+}
+
 SessionOptions session_options(const TextOptions& options, int64_t context) {
   SessionOptions session;
   session.context = context;
-  session.activations =
-      options.activations == "float" ? ActivationMode::kFloat : ActivationMode::kInt8;
+  session.activations = activation_mode(options.activations);
   session.cache = cache_type(options.cache);
   return session;
 }

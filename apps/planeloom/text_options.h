@@ -33,6 +33,8 @@ void warn_beyond_training(const Config& config, int64_t context);
 /// --cache, and what its names mean.
 void add_cache_option(CLI::App* command, std::string& name);
 DType cache_type(std::string_view name);
+/// "float" or "int8".
+ActivationMode activation_mode(std::string_view name);
 SessionOptions session_options(const TextOptions& options, int64_t context);
 
 /// Speeds, memory and hash in one line on stderr.

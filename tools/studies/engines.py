@@ -34,6 +34,15 @@ def quiet():
         yield
 
 
+def json_objects(text):
+    """The objects that a command with --json prints one after another."""
+    decoder, at, text = json.JSONDecoder(), 0, text.strip()
+    while at < len(text):
+        value, at = decoder.raw_decode(text, at)
+        yield value
+        at += len(text[at:]) - len(text[at:].lstrip())
+
+
 def run(*command):
     done = subprocess.run([str(c) for c in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     if done.returncode:

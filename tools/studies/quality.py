@@ -11,7 +11,7 @@ import time
 
 import quality_page
 import quality_texts
-from engines import PLANELOOM, cpu, run
+from engines import PLANELOOM, cpu, json_objects, run
 
 DATA, OUT = sys.argv[1], pathlib.Path(sys.argv[2])
 MODELS = os.environ.get("MODELS", "smollm2-135m-instruct,gemma-3-270m").split(",")
@@ -117,10 +117,7 @@ class Study:
             tell(f"{self.model}: {text}, {len(missing)} files")
             models = [x for name in missing for x in ("-m", self.file(name))]
             lines = run(PLANELOOM, "perplexity", *models, "-f", source, "--reference", self.model, "--windows", self.windows, "--json")
-            decoder, at = json.JSONDecoder(), 0
-            for name in missing:
-                score, at = decoder.raw_decode(lines, at)
-                at += len(lines[at:]) - len(lines[at:].lstrip())
+            for name, score in zip(missing, json_objects(lines), strict=True):
                 self.score_file(name, text).write_text(json.dumps(score))
 
     def ours(self):

@@ -7,7 +7,7 @@ import random
 import re
 import sys
 
-from engines import PLANELOOM, cpu, run
+from engines import PLANELOOM, cpu, json_objects, run
 
 DATA, OUT = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
 MODELS = os.environ.get("MODELS", "smollm2-135m-instruct").split(",")
@@ -73,14 +73,6 @@ def questions(name):
     return path
 
 
-def objects(text):
-    decoder, at = json.JSONDecoder(), 0
-    while at < len(text.rstrip()):
-        value, at = decoder.raw_decode(text, at)
-        yield value
-        at += len(text[at:]) - len(text[at:].lstrip())
-
-
 def ranks(values):
     order = sorted(range(len(values)), key=values.__getitem__)
     return [order.index(i) for i in range(len(values))]
@@ -103,7 +95,7 @@ def page(model):
     for name in SETS:
         file = questions(name)
         models = [x for m in (model, *(str(OUT / f"{stem}.gguf") for stem in stems)) for x in ("-m", m)]
-        found[name] = list(objects(run(PLANELOOM, "choices", *models, "-f", file, "--json")))
+        found[name] = list(json_objects(run(PLANELOOM, "choices", *models, "-f", file, "--json")))
         print(f"tasks: {model}: {name}", file=sys.stderr, flush=True)
     head = "| file | mean KL |" + "".join(f" {name}: right % | margin |" for name in SETS)
     lines = [f"## {model}", "", head, "|---|---:|" + "---:|---:|" * len(SETS)]
