@@ -79,7 +79,7 @@ class Chat {
   Result<std::vector<int32_t>> fitting_prompt() {
     const int64_t quarter = session_.context() / 4, wanted = options_.text.generate.max_tokens;
     const int64_t room = wanted < 0 ? quarter : std::min(wanted, quarter);
-    std::vector<Turn> kept = turns_;
+    std::vector<ChatMessage> kept = turns_;
     for (size_t dropped = 0;; dropped += 2) {
       PL_TRY(std::vector<int32_t> prompt, render_turns(loaded_, kept));
       if (static_cast<int64_t>(prompt.size()) + room <= session_.context()) {
@@ -106,7 +106,7 @@ class Chat {
   const LoadedModel& loaded_;
   Session& session_;
   const ChatOptions& options_;
-  std::vector<Turn> turns_;
+  std::vector<ChatMessage> turns_;
   size_t first_ = 0;           // turns before it (the system message) are never dropped
   std::vector<int32_t> read_;  // what the session holds
   std::string reply_;

@@ -48,7 +48,7 @@ Result<std::string> own_text(const std::filesystem::path& path, int64_t windows,
 
 Status answer(Row& row, const Options& o, AppContext& context) {
   PL_TRY(const auto loaded, load_for_text(row.path.string(), true));
-  const Turn turns[] = {{"user", o.question}};
+  const ChatMessage turns[] = {{"user", o.question}};
   PL_TRY(const auto prompt,
          loaded->chat ? render_turns(*loaded, turns)
                       : Result<std::vector<int32_t>>(loaded->tokenizer->encode(o.question)));

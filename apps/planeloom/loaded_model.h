@@ -12,10 +12,6 @@
 
 namespace planeloom {
 
-struct Turn {
-  std::string role, content;  // role: system, user or assistant
-};
-
 struct LoadedModel {
   Model model;
   std::unique_ptr<Tokenizer> tokenizer;
@@ -26,6 +22,7 @@ struct LoadedModel {
 Result<std::unique_ptr<LoadedModel>> load_for_text(const std::string& name, bool chat);
 
 /// The tokens of a conversation, ending where the assistant is to speak.
-Result<std::vector<int32_t>> render_turns(const LoadedModel& loaded, std::span<const Turn> turns);
+Result<std::vector<int32_t>> render_turns(const LoadedModel& loaded,
+                                          std::span<const ChatMessage> turns);
 
 }  // namespace planeloom

@@ -30,7 +30,7 @@ Result<std::string> prompt_text(const RunOptions& options) {
 Result<std::vector<int32_t>> prompt_tokens(const LoadedModel& loaded, const RunOptions& options) {
   PL_TRY(const std::string text, prompt_text(options));
   if (loaded.chat) {
-    std::vector<Turn> turns;
+    std::vector<ChatMessage> turns;
     if (!options.text.system.empty()) turns.push_back({"system", options.text.system});
     turns.push_back({"user", text});
     return render_turns(loaded, turns);

@@ -51,28 +51,22 @@ Result<SelfWriter> SelfWriter::make(const Model& model, const Tokenizer& tokeniz
 
 /// Renders a word where the model is to write, and cuts the prompt there.
 std::optional<SelfWriter::Turns> SelfWriter::find_turns() const {
-  const std::string source = model_.file->metadata().string_or("tokenizer.chat_template", "");
-  if (source.empty()) return {};
-  const auto spelled = [&](std::optional<int32_t> id) {
-    return id ? tokenizer_.token_text(*id) : std::string();
-  };
-  const std::string bos = spelled(tokenizer_.bos()), mark = "planeloom", other = "loom";
-  const auto chat = ChatTemplate::parse(source, bos, spelled(tokenizer_.eos()));
-  if (!chat) return {};
+  const auto chat = chat_template_of(model_.file->metadata(), tokenizer_);
+  if (!chat || !*chat) return {};
+  const std::string mark = "planeloom", other = "loom";
   const ChatMessage question{"user", mark}, before{"user", other}, answer{"assistant", mark};
-  const auto one = chat->apply(std::array{question}, true),
-             two = chat->apply(std::array{before, answer, ChatMessage{"user", other}}, false);
+  const auto one = (*chat)->apply(std::array{question}, true),
+             two = (*chat)->apply(std::array{before, answer, ChatMessage{"user", other}}, false);
   if (!one || !two) return {};
   const size_t asked = one->find(mark), answered = two->find(mark);
   if (asked == one->npos || answered == two->npos) return {};
   const size_t next = answered + mark.size(), again = two->find(other, next);
   if (again == two->npos) return {};
-  const auto tokens = [&](const std::string& text, bool first) {
-    const bool has_bos = !bos.empty() && text.starts_with(bos);  // most templates write it
-    return tokenizer_.encode(text, {.add_special = first && !has_bos, .parse_special = true});
+  const auto inner = [&](const std::string& text) {
+    return tokenizer_.encode(text, {.add_special = false});
   };
-  Turns turns{tokens(one->substr(0, asked), true), tokens(one->substr(asked + mark.size()), false),
-              tokens(two->substr(next, again - next), false)};
+  Turns turns{encode_rendered(tokenizer_, one->substr(0, asked)),
+              inner(one->substr(asked + mark.size())), inner(two->substr(next, again - next))};
   if (turns.first.empty() || turns.answer.empty() || turns.next.empty()) return {};
   return turns;
 }

@@ -4,6 +4,14 @@ namespace planeloom {
 
 using Json = nlohmann::ordered_json;
 
+namespace {
+
+std::string spelled(const Tokenizer& tokenizer, std::optional<int32_t> id) {
+  return id ? tokenizer.token_text(*id) : std::string();
+}
+
+}  // namespace
+
 const std::string_view kChatMl =
     "{% for message in messages %}"
     "{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>\\n' }}"
@@ -43,6 +51,20 @@ Result<std::string> ChatTemplate::apply(std::span<const ChatMessage> messages,
   Json list = Json::array();
   for (const ChatMessage& m : messages) list.push_back({{"role", m.role}, {"content", m.content}});
   return apply(list, add_generation_prompt);
+}
+
+Result<std::optional<ChatTemplate>> chat_template_of(const Metadata& metadata,
+                                                     const Tokenizer& tokenizer) {
+  const std::string source = metadata.string_or("tokenizer.chat_template", "");
+  if (source.empty()) return std::optional<ChatTemplate>();
+  PL_TRY(ChatTemplate chat, ChatTemplate::parse(source, spelled(tokenizer, tokenizer.bos()),
+                                                spelled(tokenizer, tokenizer.eos())));
+  return std::optional(std::move(chat));
+}
+
+std::vector<int32_t> encode_rendered(const Tokenizer& tokenizer, std::string_view text) {
+  const std::string bos = spelled(tokenizer, tokenizer.bos());
+  return tokenizer.encode(text, {.add_special = bos.empty() || !text.starts_with(bos)});
 }
 
 }  // namespace planeloom

@@ -1,12 +1,16 @@
 // A model's chat template: messages in, prompt text out.
 #pragma once
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
+#include "formats/metadata.h"
 #include "text/jinja/template.h"
+#include "text/tokenizer.h"
 
 namespace planeloom {
 
@@ -36,5 +40,13 @@ class ChatTemplate {
   jinja::Template template_;
   std::string bos_token_, eos_token_;
 };
+
+/// The template that a model brings, none where it has none.
+Result<std::optional<ChatTemplate>> chat_template_of(const Metadata& metadata,
+                                                     const Tokenizer& tokenizer);
+
+/// Tokens of what a template rendered. Most templates write BOS themselves; where one does not, it
+/// is put before the text if the tokenizer wants it.
+std::vector<int32_t> encode_rendered(const Tokenizer& tokenizer, std::string_view text);
 
 }  // namespace planeloom

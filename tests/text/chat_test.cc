@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <thread>
 #include <vector>
 
@@ -87,6 +88,32 @@ TEST(chat, one_template_many_threads) {
     });
   for (std::thread& t : threads) t.join();
   for (const std::string& text : texts) EXPECT_EQ(text, "SYSTEMxxxUSERxxxASSISTANTxxxUSERxxx");
+}
+
+TEST(Chat, ModelsTemplateAndItsTokensWithOneBos) {
+  Metadata m;
+  m.set("planeloom.tokenizer_json",
+        std::string(R"({"added_tokens":[{"id":2,"content":"<s>","special":true}],
+          "pre_tokenizer":{"type":"ByteLevel","add_prefix_space":false,"use_regex":false},
+          "post_processor":{"type":"TemplateProcessing","single":[{"SpecialToken":{"id":"<s>"}},{"Sequence":{"id":"A"}}]},
+          "model":{"type":"BPE","vocab":{"a":0,"b":1},"merges":[]}})"));
+  const auto tokenizer = Tokenizer::from_metadata(m);
+  ASSERT_TRUE(tokenizer) << tokenizer.error().message;
+  const auto none = chat_template_of(m, **tokenizer);
+  ASSERT_TRUE(none) << none.error().message;
+  EXPECT_FALSE(*none);
+
+  m.set("tokenizer.chat_template", std::string("{{ bos_token }}{{ messages[0].content }}"));
+  const auto chat = chat_template_of(m, **tokenizer);
+  ASSERT_TRUE(chat && *chat);
+  const auto text = (*chat)->apply(std::array{ChatMessage{"user", "ab"}}, true);
+  ASSERT_TRUE(text);
+  EXPECT_EQ(*text, "<s>ab");
+  EXPECT_EQ(encode_rendered(**tokenizer, *text), (std::vector<int32_t>{2, 0, 1}));
+  EXPECT_EQ(encode_rendered(**tokenizer, "ab"), (std::vector<int32_t>{2, 0, 1}));
+
+  m.set("tokenizer.chat_template", std::string("{% if %}"));
+  EXPECT_FALSE(chat_template_of(m, **tokenizer));
 }
 
 }  // namespace

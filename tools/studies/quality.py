@@ -164,7 +164,7 @@ class Study:
         if embedding:
             kept = ["--token-embedding-type", embedding.lower()]
         run(folder / "llama-quantize", "--imatrix", matrix, *kept, f16, path, preset)
-        row = {"seconds": time.perf_counter() - begin, "bytes": None if twin else path.stat().st_size, "bits": bits_of_linears(path), "kl": {}}
+        row = {"seconds": time.perf_counter() - begin, "bytes": None if twin else path.stat().st_size, "bits": bits_of_linears(path, f16 if twin else None), "kl": {}}
         for text, source in self.texts.items():
             base = OUT / f"{stem}.{slug(text)}.base"
             common = ["-f", source, "-c", 512, "--chunks", self.windows, "--kl-divergence-base", base]
@@ -177,10 +177,12 @@ class Study:
         return row
 
 
-def bits_of_linears(path):
+def bits_of_linears(path, f16=None):
+    """Of a file that differs from `f16` in nothing but its linears, what the file lacks: gguf cannot read ik_llama.cpp's types."""
     from gguf import GGUFReader
-    tensors = [t for t in GGUFReader(path).tensors if t.name.startswith("blk.") and len(t.shape) == 2]
-    return 8 * sum(int(t.n_bytes) for t in tensors) / sum(int(t.n_elements) for t in tensors)
+    tensors = [t for t in GGUFReader(f16 or path).tensors if t.name.startswith("blk.") and len(t.shape) == 2]
+    bytes_ = sum(int(t.n_bytes) for t in tensors) - (f16.stat().st_size - path.stat().st_size if f16 else 0)
+    return 8 * bytes_ / sum(int(t.n_elements) for t in tensors)
 
 
 def main():
