@@ -24,7 +24,7 @@ Report make_report(const Options& o, const DistillSummary& s, AppContext& contex
               {"reference", o.reference},
               {"text", s.text},
               {"windows per step", std::to_string(o.distill.windows)},
-              {"rate", fmt::format("{}", o.distill.rate)}};
+              {"rate", fmt::format("{:.3g}", s.rate)}};
   r.seed = o.distill.text.seed;
   r.environment = host_environment(context.threads(), context.isa());
   r.plots.push_back(distill_plot(s));
@@ -82,10 +82,11 @@ void add_distill(CLI::App& app) {
       ->check(CLI::Range(1, 1 << 24))
       ->excludes(minutes);
   command
-      ->add_option("--rate", o->distill.rate,
-                   "Largest relative change of a scale in a step, falling to 0 at the end")
-      ->check(CLI::Range(1e-6, 0.5))
-      ->capture_default_str();
+      ->add_option(
+          "--rate", o->distill.rate,
+          "Largest relative change of a scale in a step, falling to 0 at the end (default: "
+          "by how far the model is from the reference, 0.005 at most)")
+      ->check(CLI::Range(1e-6, 0.5));
   command->add_option("--windows", o->distill.windows, "Windows of 512 tokens in a step")
       ->check(CLI::Range(1, 4096))
       ->capture_default_str();

@@ -34,9 +34,13 @@ Plot distill_plot(const DistillSummary& s) {
 }
 
 nlohmann::ordered_json distill_results(const DistillSummary& s) {
-  nlohmann::ordered_json j{{"steps", s.steps},        {"tokens", s.tokens},
-                           {"first_kl", first_kl(s)}, {"last_kl", last_kl(s)},
-                           {"text", s.text},          {"resumed_steps", s.resumed_steps},
+  nlohmann::ordered_json j{{"steps", s.steps},
+                           {"tokens", s.tokens},
+                           {"first_kl", first_kl(s)},
+                           {"last_kl", last_kl(s)},
+                           {"rate", s.rate},
+                           {"text", s.text},
+                           {"resumed_steps", s.resumed_steps},
                            {"seconds", s.seconds}};
   if (s.held_out)
     j["held_out"] = {{"tokens", s.held_out->tokens},

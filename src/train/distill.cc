@@ -29,6 +29,8 @@ using Clock = std::chrono::steady_clock;
 // Adam (arXiv 1412.6980) with its usual decay rates; the second is shorter, as the steps are few.
 constexpr double kDecay1 = 0.9, kDecay2 = 0.98, kTiny = 1e-8;
 constexpr int64_t kWarmup = 10;
+/// rate_for: 0.005 is right at a KL of 0.35, 0.001 at 0.066 where 0.005 harms (docs/distill.md).
+constexpr double kRateOfKl = 0.015, kLeastRate = 2e-4, kMostRate = 0.005;
 /// Steps from one saved state to the next.
 constexpr int64_t kSaveEvery = 8;
 /// Windows that are held out: one of so many, and how many at most.
@@ -87,7 +89,7 @@ struct State {
 Result<std::string> fingerprint(const Model& original, const Model& quantized,
                                 const DistillOptions& o) {
   PL_TRY(const std::string text, calibration_fingerprint(o.text));
-  return fmt::format("planeloom distill 3\n{} {}\nsteps {} windows {} rate {}\n{}",
+  return fmt::format("planeloom distill 4\n{} {}\nsteps {} windows {} rate {}\n{}",
                      weights_hash(original), weights_hash(quantized), o.steps, o.windows, o.rate,
                      text);
 }
@@ -97,8 +99,9 @@ Status check(const Model& original, const Model& quantized, const DistillOptions
     return fail(
         "[distill] {} minutes and {} steps; wanted steps, or minutes above 0 and at most {}",
         o.minutes, o.steps, kMostDistillMinutes);
-  if (o.windows < 1 || !(o.rate > 0) || !std::isfinite(o.rate))
-    return fail("[distill] {} windows a step, rate {}: both must be above 0", o.windows, o.rate);
+  if (o.windows < 1 || !(o.rate >= 0) || !std::isfinite(o.rate))
+    return fail("[distill] {} windows a step, rate {}: wanted 1 or more, and 0 or more", o.windows,
+                o.rate);
   if (original.vocab() != quantized.vocab() || original.config.layers != quantized.config.layers ||
       original.config.width != quantized.config.width)
     return fail(
@@ -152,6 +155,7 @@ class Run {
     PL_TRY(summary.held_out, choose(gradient));
     PL_CHECK(write(out));
     summary.steps = state_.done;
+    summary.rate = rate();
     summary.tokens = state_.done * options_.windows * text_.context;
     summary.text = text_.description;
     summary.kl = state_.kl;
@@ -215,11 +219,13 @@ class Run {
       return fail("[distill] step {}: the loss is {}; a lower --rate may help", state_.done, kl);
     state_.seconds += seconds_since(start);
     if (options_.steps == 0) plan();
-    adam();
     state_.kl.push_back(kl);
+    adam();
     ++state_.done;
     return {};
   }
+
+  double rate() const { return options_.rate > 0 ? options_.rate : rate_for(state_.kl.front()); }
 
   /// How many steps fit the minutes, after the gradient of one more: the machine may have become
   /// busier or quieter. The rate falls to 0 over the newest plan.
@@ -290,7 +296,7 @@ class Run {
                  planned = static_cast<double>(state_.steps);
     const double warm = std::min(1.0, step / static_cast<double>(kWarmup)),
                  cooled = 0.5 + 0.5 * std::cos(std::numbers::pi * (step - 1) / planned);
-    const double rate = options_.rate * warm * cooled / (1 - std::pow(kDecay1, step)),
+    const double scaled = rate() * warm * cooled / (1 - std::pow(kDecay1, step)),
                  fix2 = 1 - std::pow(kDecay2, step);
     const std::span<const float> gradient = gradient_.all();
     for (size_t i = 0; i < gradient.size(); ++i) {
@@ -299,7 +305,7 @@ class Run {
                    v = kDecay2 * state_.moment2[i] + (1 - kDecay2) * g * g;
       state_.moment1[i] = static_cast<float>(m);
       state_.moment2[i] = static_cast<float>(v);
-      state_.factor[i] -= static_cast<float>(rate * m / (std::sqrt(v / fix2) + kTiny));
+      state_.factor[i] -= static_cast<float>(scaled * m / (std::sqrt(v / fix2) + kTiny));
     }
   }
 
@@ -334,7 +340,7 @@ class Run {
     for (const auto& [key, value] : quantized_.file->metadata().entries()) metadata.set(key, value);
     metadata.set("planeloom.distilled",
                  fmt::format("{} steps of {} windows, rate {}, {}", state_.done, options_.windows,
-                             options_.rate, text_.description));
+                             rate(), text_.description));
     std::vector<TensorSpec> specs;
     for (const StoredTensor& t : quantized_.file->tensors())
       specs.push_back({t.name, t.type, {t.dims.begin(), t.dims.begin() + t.n_dims}});
@@ -368,6 +374,8 @@ class Run {
 };
 
 }  // namespace
+
+double rate_for(double kl) { return std::clamp(kRateOfKl * kl, kLeastRate, kMostRate); }
 
 Result<DistillSummary> distill(const Model& original, const Model& quantized,
                                const std::filesystem::path& out, const DistillOptions& options,

@@ -119,6 +119,18 @@ TEST_F(Distill, PlanesWithHalfCoefficientsToo) {
   EXPECT_LT(done->kl[27], done->kl[0]);
 }
 
+TEST_F(Distill, TheRateFollowsTheFirstDivergence) {
+  EXPECT_EQ(rate_for(0.5), 0.005);
+  EXPECT_NEAR(rate_for(0.066), 0.001, 5e-5);
+  EXPECT_GT(rate_for(0), 0);
+  options_.rate = 0;
+  options_.steps = 2;
+  Silent progress;
+  const auto done = run("a.gguf", progress);
+  ASSERT_TRUE(done) << done.error().message;
+  EXPECT_EQ(done->rate, rate_for(done->kl[0]));
+}
+
 /// Ctrl-C between steps.
 struct StopsAt : Silent {
   uint64_t step;
