@@ -88,7 +88,9 @@ class Study:
         if name.endswith(DISTILLED):
             return cached(path.with_suffix(".made.json"), lambda: self.distilled(name, path, calibration, options))
         text = ["--calibration", self.calibration[calibration]] if calibration else []
-        tokens = ["--calibration-tokens", UPSTREAM_TOKENS if "--upstream" in options else TOKENS] if calibration else []
+        tokens = ["--calibration-tokens", UPSTREAM_TOKENS if "--upstream" in options else TOKENS]
+        if not calibration or "--calibration-tokens" in options:
+            tokens = []
 
         def make():
             tell(f"{self.model}: {name}")
@@ -107,6 +109,9 @@ class Study:
 
     def score_file(self, name, text):
         return self.file(name).with_suffix(f".{slug(text)}.json")
+
+    def score(self, name, text):
+        return json.loads(self.score_file(name, text).read_text())
 
     def score_together(self, rows):
         """Scores what is not scored yet, the reference reading each text once."""
@@ -127,7 +132,7 @@ class Study:
         return [{"engine": "Planeloom", "name": name, "calibration": rows[name][0] or "none", "bits": made[name]["bits_per_weight_linear"],
                  "bytes": made[name]["file_bytes"], "seconds": made[name]["seconds"],
                  "perplexity": scores["WikiText-2"]["perplexity"], "kl": {t: s["kl_mean"] for t, s in scores.items()}}
-                for name in rows for scores in [{text: json.loads(self.score_file(name, text).read_text()) for text in self.texts}]]
+                for name in rows for scores in [{text: self.score(name, text) for text in self.texts}]]
 
     def theirs(self, engine, folder, types, twin):
         """Types of llama.cpp or ik_llama.cpp with an importance matrix from each calibration text: of the padded twin, embedding in
@@ -185,6 +190,10 @@ def bits_of_linears(path, f16=None):
     return 8 * bytes_ / sum(int(t.n_elements) for t in tensors)
 
 
+def revision():
+    return subprocess.run(["git", "describe", "--always", "--dirty"], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+
+
 def main():
     for model in MODELS:
         study = Study(model)
@@ -193,10 +202,11 @@ def main():
         if os.environ.get("IK_LLAMA_BIN"):
             rows += study.theirs("ik_llama.cpp", os.environ["IK_LLAMA_BIN"], IK_LLAMA, True)
         about = {"model": model, "windows": study.windows, "cpu": cpu(), "date": datetime.date.today().isoformat(),
-                 "revision": subprocess.run(["git", "describe", "--always", "--dirty"], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()}
+                 "revision": revision()}
         (OUT / f"{model}.rows.json").write_text(json.dumps({"about": about, "rows": rows}, indent=1))
     page = quality_page.write(OUT, [OUT / f"{model}.rows.json" for model in MODELS])
     tell(f"written: {page}")
 
 
-main()
+if __name__ == "__main__":
+    main()
