@@ -392,8 +392,7 @@ void add_quantize(CLI::App& app) {
       return fail(
           "[quantize] --distill tunes fp16 scales: not with --coefficients byte; half or tied, or "
           "--method trellis");
-    if (o->distills() &&
-        o->quantize.calibration.sources == std::vector<std::string>{std::string(kNoSource)})
+    if (o->distills() && o->quantize.calibration.none())
       return fail("[quantize] --distill needs a text: not with --calibration none");
     if (o->quantize.quant.method == "awq") {
       if (o->rotate)

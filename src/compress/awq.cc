@@ -279,7 +279,7 @@ Status write_awq_scaled(const Model& model, const std::filesystem::path& out,
   rtn.clip = false;
   rtn.isa = compute.kernels->isa;
   PL_CHECK(check_options(rtn));
-  if (calibration.sources == std::vector<std::string>{std::string(kNoSource)})
+  if (calibration.none())
     return fail("[awq] goes by what a calibration text feeds the columns: not with '{}'",
                 kNoSource);
   for (const Linear linear : kBlockLinears)

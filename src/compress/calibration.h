@@ -21,6 +21,8 @@ struct CalibrationOptions {
   int64_t windows = 32;
   int64_t context = 512;
   uint64_t seed = 1;
+
+  bool none() const { return sources.size() == 1 && sources[0] == kNoSource; }
 };
 
 /// Token windows of equal length, each read from position 0.

@@ -348,8 +348,7 @@ class Run {
 }  // namespace
 
 bool reads_text(const QuantizeOptions& o) {
-  const auto& sources = o.calibration.sources;
-  return !(sources.size() == 1 && sources[0] == kNoSource) && reads_hessian(o.quant);
+  return !o.calibration.none() && reads_hessian(o.quant);
 }
 
 Result<QuantizeSummary> quantize_model(const Model& model, const std::filesystem::path& out,
