@@ -14,6 +14,7 @@
 #include "compress/quantize_model.h"
 #include "distill_options.h"
 #include "score.h"
+#include "train/output_gradients.h"
 
 namespace planeloom {
 namespace {
@@ -26,7 +27,7 @@ struct Options {
   std::string memory;  // empty: as much as it takes
   double bpw = 0;      // 0: as the method and --bits say
   int group = 0;       // 0: the method's published one
-  int64_t calibration_tokens = 16384;
+  int64_t calibration_tokens = 16384, guide_tokens = 0;
   bool json = false, force = false;
   bool rotate = false, no_rotate = false;  // neither: what the method is made for
   DistillOptions distill;                  // afterwards, when it has minutes or steps
@@ -60,6 +61,11 @@ Report make_report(const Options& o, const QuantizeSummary& s,
               {"bits", std::to_string(o.quantize.quant.bits)},
               {"group", std::to_string(o.quantize.quant.group)},
               {"calibration", s.calibration}};
+  if (o.quantize.upstream > 0)
+    r.config.emplace_back("upstream", fmt::format("{}", o.quantize.upstream));
+  if (o.quantize.guide_windows > 0)
+    r.config.emplace_back(
+        "guide tokens", std::to_string(o.quantize.guide_windows * o.quantize.calibration.context));
   if (o.quantize.embedding_bits)
     r.config.emplace_back("bits of embedding and head", std::to_string(o.quantize.embedding_bits));
   if (s.calibration_tokens) r.seed = o.quantize.calibration.seed;
@@ -149,6 +155,7 @@ Status run(Options& o) {
   quant.group = o.group > 0 ? o.group : quant.method == "ptqtp" ? 128 : 64;
   CalibrationOptions& calibration = o.quantize.calibration;
   calibration.windows = std::max<int64_t>(1, o.calibration_tokens / calibration.context);
+  o.quantize.guide_windows = (o.guide_tokens + calibration.context - 1) / calibration.context;
   PL_TRY(auto context, AppContext::create());
   PL_TRY(const auto path, resolve_model(o.model));
   PL_CHECK(check_new_file("quantize", o.out, std::span(&path, 1), o.force));
@@ -179,6 +186,10 @@ Status run(Options& o) {
     PL_TRY(const uint64_t bytes, parse_bytes(o.memory));
     PL_TRY(calibration.windows, windows_within(model, o.quantize, bytes));
   }
+  o.quantize.guide_windows = std::min(o.quantize.guide_windows, calibration.windows);
+  o.quantize.learn_outputs = [&](const Model& original, const CalibrationText& text) {
+    return output_gradients(original, text, calibration.seed, context->compute(), progress);
+  };
   o.quantize.keep_partial = o.distills();
   PL_TRY(QuantizeSummary summary,
          quantize_model(model, o.distills() ? undistilled(o) : std::filesystem::path(o.out),
@@ -323,6 +334,12 @@ void add_quantize(CLI::App& app) {
       ->allow_extra_args(false)
       ->type_name("SOURCE[,SOURCE...]")
       ->default_str("self");
+  command
+      ->add_option("--guide", o->guide_tokens,
+                   "Learn from so many tokens which outputs matter to the model together, and let "
+                   "later rows make up for the errors of earlier ones; 0: not")
+      ->check(CLI::Range(0, 1 << 24))
+      ->capture_default_str();
   command->add_option("--calibration-tokens", o->calibration_tokens, "How much of it to read")
       ->check(CLI::Range(512, 1 << 24))
       ->capture_default_str();

@@ -36,6 +36,12 @@ struct CalibrationText {
     return std::span(tokens).subspan(static_cast<size_t>(w * context),
                                      static_cast<size_t>(context));
   }
+  /// The first windows, at most all: every source has its turn in them.
+  CalibrationText first(int64_t count) const {
+    CalibrationText some{context, tokens, description};
+    some.tokens.resize(static_cast<size_t>(std::min(count, windows()) * context));
+    return some;
+  }
 };
 
 /// Keeps self-written windows, so that an interrupted run need not write them again. Window w is

@@ -51,7 +51,8 @@ uint64_t quantize_memory(const Model& model, const QuantizeOptions& o) {
   };
   for (const PackedMatrix& w : model.layers[0].linears) add(w, reads);
   if (o.embedding_bits > 0) add(model.head, reads);
-  return static_cast<uint64_t>(kProcess + text + stage + layer);
+  const double outputs = o.guide_windows > 0 ? static_cast<double>(OutputMoments::bytes(model)) : 0;
+  return static_cast<uint64_t>(kProcess + text + outputs + stage + layer);
 }
 
 Result<int64_t> windows_within(const Model& model, QuantizeOptions o, uint64_t bytes) {

@@ -61,13 +61,14 @@ ErrorReport report_from_json(const std::string& text) {
 /// it: they change nothing.
 Result<std::string> fingerprint(const Model& model, const QuantizeOptions& o) {
   std::string text = fmt::format(
-      "planeloom quantize 10\nmodel {}\n{} bits {} group {} coefficients {} rounds {} damping {} "
-      "ridge {} cap {} rows {} refine {} clip {} rotation {} upstream {} {} embedding {}\n",
+      "planeloom quantize 11\nmodel {}\n{} bits {} group {} coefficients {} rounds {} damping {} "
+      "ridge {} cap {} rows {} refine {} clip {} rotation {} upstream {} {} guide {} embedding "
+      "{}\n",
       weights_hash(model), o.quant.method, o.quant.bits, o.quant.group,
       static_cast<int>(o.quant.coefficients), o.quant.rounds, o.quant.damping, o.quant.ridge,
       o.quant.cap_ridge, o.quant.per_row_best, o.quant.refine, o.quant.clip,
       o.rotation_seed ? fmt::format("{}", *o.rotation_seed) : "none", o.upstream,
-      o.upstream_damping, o.embedding_bits);
+      o.upstream_damping, o.guide_windows, o.embedding_bits);
   for (const auto& [linear, bits] : o.bits)
     text += fmt::format("bits of linear {}: {}\n", static_cast<int>(linear), bits);
   for (const auto& [at, bits] : o.layer_bits)
@@ -136,6 +137,9 @@ class Run {
                                                   options_.calibration, &workspace_, progress_));
     summary.calibration = text.description;
     summary.calibration_tokens = static_cast<int64_t>(text.tokens.size());
+    if (options_.guide_windows > 0) {
+      PL_TRY(outputs_, options_.learn_outputs(model_, text.first(options_.guide_windows)));
+    }
     std::optional<double> damping;
     if (options_.upstream > 0) damping = options_.upstream_damping;
     PL_TRY(inputs_, LayerInputs::create(model_, std::move(text), rotations_, damping, compute_));
@@ -258,15 +262,19 @@ class Run {
     }
     for (const Linear linear : stage.linears) {
       quant.bits = bits_of(options_, layer, linear);
-      PL_CHECK(quantize_one(linear_name(layer, linear),
-                            model_.layers[static_cast<size_t>(layer)].at(linear), quant,
-                            hessian ? &*hessian : nullptr));
+      PackedMatrix& w = model_.layers[static_cast<size_t>(layer)].at(linear);
+      std::optional<PreparedHessian> outputs;
+      if (const SecondMoments* moments = outputs_ ? outputs_->at(layer, linear) : nullptr) {
+        PL_TRY(outputs, prepare_outputs(moments->hessian(), w.rows));
+      }
+      PL_CHECK(quantize_one(linear_name(layer, linear), w, quant, hessian ? &*hessian : nullptr,
+                            outputs ? &*outputs : nullptr));
     }
     return {};
   }
 
   Status quantize_one(const std::string& name, PackedMatrix& w, const QuantOptions& quant,
-                      const PreparedHessian* hessian) {
+                      const PreparedHessian* hessian, const PreparedHessian* outputs = nullptr) {
     if (interrupted())
       return fail("[quantize] interrupted before {}; run the same command again to go on", name);
     progress_.update("quantize", done_, total_);
@@ -274,6 +282,7 @@ class Run {
     if (target_) target_->apply(compute_, options_.upstream, w.rows, weights_);
     LayerInput input{weights_, w.rows, w.cols};
     input.prepared = hessian;
+    input.outputs = outputs;
     auto result = quantize_layer(input, quant, *compute_.pool);
     if (!result) return fail("[quantize] {}: {}", name, result.error().message);
     entries_.push_back({name, std::move(result->matrix), report_to_json(result->report)});
@@ -338,6 +347,7 @@ class Run {
   Workspace workspace_;
   Rotations rotations_;                   // when rotating
   std::unique_ptr<LayerInputs> inputs_;   // with a calibration text
+  std::optional<OutputMoments> outputs_;  // when guided
   std::optional<UpstreamTarget> target_;  // of the stage at hand
   std::vector<float> weights_;            // one matrix, decoded
   std::vector<Workspace::Entry>
@@ -370,6 +380,8 @@ Result<QuantizeSummary> quantize_model(const Model& model, const std::filesystem
   if (options.upstream > 0 && !reads_text(options))
     return fail("[quantize] upstream with {}, which reads no calibration text",
                 options.quant.method);
+  if (options.guide_windows > 0 && (!reads_text(options) || !options.learn_outputs))
+    return fail("[quantize] guide with {}, which reads no calibration text", options.quant.method);
   PL_TRY(const std::string print, fingerprint(model, options));
   // Told before a folder is made.
   if (reads_text(options)) PL_CHECK(check_text(model, options.calibration));

@@ -1,11 +1,13 @@
 #pragma once
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "compress/calibration.h"
+#include "compress/output_moments.h"
 #include "quant/quantizer.h"
 
 namespace planeloom {
@@ -21,6 +23,11 @@ struct QuantizeOptions {
   /// How much of what the layers before have lost a linear makes up for, 0 to 1 (upstream.h), and
   /// the damping of that, as a share of the mean diagonal.
   double upstream = 0, upstream_damping = 0.05;
+  /// How many windows of the calibration text tell which outputs matter to the loss together, so
+  /// that later rows make up for the errors of earlier ones (quant/row_feedback.h); 0: each row
+  /// stands alone. What learns it (train/output_gradients.h) is given the model and the windows.
+  int64_t guide_windows = 0;
+  std::function<Result<OutputMoments>(const Model&, const CalibrationText&)> learn_outputs;
   /// Also the embedding and the head, as rotated trellis codes of so many bits; 0: as they came.
   int embedding_bits = 0;
   /// Leaves OUT.partial when the file is written: the same run then gives the same file again in

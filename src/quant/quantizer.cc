@@ -7,6 +7,7 @@
 #include "codecs/planes.h"
 #include "codecs/trellis.h"
 #include "quant/methods.h"
+#include "quant/row_feedback.h"
 #include "quant/trellis.h"
 #include "tensor/half.h"
 
@@ -45,6 +46,9 @@ Status check_shape(const LayerInput& in, const QuantOptions& o) {
                 in.prepared->cols, in.prepared->group, in.cols, o.group);
   if (in.prepared && o.method == "trellis" && in.prepared->order != trellis_order(in.cols))
     return fail("[quantize] a Hessian prepared in an order of columns that trellis does not take");
+  if (in.outputs && (in.outputs->cols != in.rows || in.outputs->group != kRowsInTurn))
+    return fail("[quantize] outputs prepared for {} rows in blocks of {}, wanted {} and {}",
+                in.outputs->cols, in.outputs->group, in.rows, kRowsInTurn);
   if (in.prepared && o.refine > 0 && in.prepared->matrix.empty())
     return fail("[quantize] a Hessian prepared without its matrix, which refining needs");
   return {};
@@ -118,6 +122,16 @@ Result<PreparedHessian> prepare_hessian(std::span<const double> hessian, int64_t
       options.method == "trellis" ? trellis_order(cols) : std::vector<int32_t>{});
 }
 
+Result<PreparedHessian> prepare_outputs(std::span<const double> moments, int64_t rows,
+                                        double damping) {
+  // A block takes rows from everywhere: neighbours, as in a head, are the most alike.
+  std::vector<int32_t> order;
+  const int64_t blocks = rows / kRowsInTurn;
+  for (int64_t b = 0; b < blocks; ++b)
+    for (int64_t r = b; r < rows; r += blocks) order.push_back(static_cast<int32_t>(r));
+  return prepare_hessian(moments, rows, kRowsInTurn, damping, false, std::move(order));
+}
+
 Result<QuantResult> quantize_layer(const LayerInput& input, const QuantOptions& options,
                                    ThreadPool& pool) {
   PL_CHECK(check_options(options));
@@ -137,7 +151,8 @@ Result<QuantResult> quantize_layer(const LayerInput& input, const QuantOptions& 
     hessian = &own;
   }
   const MethodContext context{input, options, hessian, isa, lanes::lane_kernels(isa), pool};
-  PL_TRY(QuantResult result, method.quantize(context));
+  PL_TRY(QuantResult result, input.outputs ? quantize_rows_in_turn(context, method.quantize)
+                                           : method.quantize(context));
   measure_error(context, result);
   return result;
 }

@@ -46,6 +46,8 @@ struct LayerInput {
       {};  // (cols, cols) = 2/n sum x x^T, both halves filled; may be empty
   const PreparedHessian* prepared =
       nullptr;  // used instead of `hessian` when set; must be of this cols and group
+  /// From prepare_outputs, of these rows: later rows make up for the errors of earlier ones.
+  const PreparedHessian* outputs = nullptr;
 };
 
 /// How far the encoded weights, as decoded, are from the given ones.
@@ -74,6 +76,16 @@ bool reads_hessian(const QuantOptions& options);
 /// The Hessian as the method wants it: its order, damping, group.
 Result<PreparedHessian> prepare_hessian(std::span<const double> hessian, int64_t cols,
                                         const QuantOptions& options);
+
+/// Rows that LayerInput::outputs lets quantize together: what they share is left aside.
+inline constexpr int kRowsInTurn = 64;
+
+/// Second moments of the loss's gradient by a linear's outputs, (rows, rows), both halves filled,
+/// made ready for LayerInput::outputs. Rows must be a multiple of kRowsInTurn. The damping is large
+/// because gradients are few: what some 16,384 of them show of a thousand outputs is half noise
+/// (docs/guide.md).
+Result<PreparedHessian> prepare_outputs(std::span<const double> moments, int64_t rows,
+                                        double damping = 1);
 
 /// Quantizes one matrix. The same bytes for any number of threads and any ISA. Errors: an unknown
 /// method, bits or group out of range, cols no multiple of group, sizes that do not fit, a weight

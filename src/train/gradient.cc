@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/rng.h"
+
 #include "kernels/rope.h"
 #include "kernels/scratch.h"
 
@@ -39,8 +41,9 @@ void swap_heads(const float* from, int64_t outer, int64_t inner, int64_t dim, fl
 
 Result<Gradient> Gradient::make(const Model& model, const Compute& compute, ActivationMode mode) {
   if (model.config.attention_softcap > 0 || model.config.final_softcap > 0)
-    return fail("[distill] {} has soft-capped attention or logits, whose backward pass is not here",
-                model.config.architecture);
+    return fail(
+        "[gradient] {} has soft-capped attention or logits, whose backward pass is not here",
+        model.config.architecture);
   return Gradient(model, compute, mode);
 }
 
@@ -100,6 +103,7 @@ void Gradient::project_backward(int64_t layer, Linear linear, const Scalars& fac
                                 const float* out, float* d, bool add, float* dx,
                                 Scalars& gradient) {
   const PackedMatrix& w = model_.layers[static_cast<size_t>(layer)].at(linear);
+  if (hook_) (*hook_)(layer, linear, {d, tokens_, w.rows});
   const std::span<const float> factor = factors.rows(layer, linear);
   const std::span<float> to = gradient.rows(layer, linear);
   compute_.pool->parallel_for(w.rows, 64, [&](int64_t begin, int64_t end, int) {
@@ -302,9 +306,26 @@ double Gradient::head_rows(int64_t rows, const float* reference, float weight) {
   return total;
 }
 
+/// logits_ become softmax(logits) less the token that is drawn from it.
+void Gradient::draw_rows(int64_t first, int64_t rows, uint64_t seed) {
+  const int64_t vocab = model_.vocab();
+  compute_.pool->parallel_for(rows, 1, [&](int64_t begin, int64_t end, int) {
+    for (int64_t r = begin; r < end; ++r) {
+      float* own = logits_.data() + r * vocab;
+      float top = 0;
+      const float sum = compute_.kernels->exp_sum(own, vocab, &top);
+      Rng rng(seed + static_cast<uint64_t>(first + r));
+      double left = rng.uniform() * static_cast<double>(sum);
+      int64_t drawn = 0;
+      while (drawn + 1 < vocab && (left -= static_cast<double>(own[drawn])) >= 0) ++drawn;
+      for (int64_t i = 0; i < vocab; ++i) own[i] /= sum;
+      own[drawn] -= 1;
+    }
+  });
+}
+
 /// Without a `gradient` the divergence alone.
-double Gradient::head(const Scalars& factors, Reference reference, float weight,
-                      Scalars* gradient) {
+double Gradient::head(const Scalars& factors, Loss loss, Scalars* gradient) {
   const int64_t width = model_.config.width, vocab = model_.vocab();
   const int64_t at_once = std::clamp<int64_t>(kLogits / vocab, 16, tokens_);
   const std::span<const float> factor = factors.output_gains();
@@ -317,7 +338,7 @@ double Gradient::head(const Scalars& factors, Reference reference, float weight,
     at_least(logits_, rows * vocab);
     input_.set(normed_.data() + first * width, width, rows, width);
     linear(compute_, model_.head, {}, input_, mode_, scratch_, logits_.data(), vocab);
-    total += head_rows(rows, reference(first, rows), weight);
+    total += loss(first, rows);
     if (gradient)
       linear_backward(compute_, model_.head, logits_.data(), rows, false, backward_,
                       d_normed_.data() + first * width);
@@ -345,15 +366,35 @@ void Gradient::forward_all(std::span<const int32_t> tokens, const Scalars& facto
 double Gradient::add(std::span<const int32_t> tokens, const Scalars& factors, Reference reference,
                      float weight, Scalars& gradient) {
   forward_all(tokens, factors);
-  const double kl = head(factors, reference, weight, &gradient);
+  const auto loss = [&](int64_t first, int64_t rows) {
+    return head_rows(rows, reference(first, rows), weight);
+  };
+  const double kl = head(factors, loss, &gradient);
   for (int64_t l = model_.config.layers; l-- > 0;) backward(l, factors, gradient);
   return kl;
+}
+
+void Gradient::fisher(std::span<const int32_t> tokens, uint64_t seed, OutputHook hook,
+                      Scalars& gradient) {
+  const Scalars ones(model_, 1.0f);
+  forward_all(tokens, ones);
+  const auto drawn = [&](int64_t first, int64_t rows) {
+    draw_rows(first, rows, seed);
+    return 0.0;
+  };
+  head(ones, drawn, &gradient);
+  hook_ = &hook;
+  for (int64_t l = model_.config.layers; l-- > 0;) backward(l, ones, gradient);
+  hook_ = nullptr;
 }
 
 double Gradient::loss(std::span<const int32_t> tokens, const Scalars& factors,
                       Reference reference) {
   forward_all(tokens, factors);
-  return head(factors, reference, 0, nullptr);
+  return head(
+      factors,
+      [&](int64_t first, int64_t rows) { return head_rows(rows, reference(first, rows), 0); },
+      nullptr);
 }
 
 }  // namespace planeloom

@@ -26,6 +26,14 @@ class Gradient {
   /// `gradient`. Tokens must be of the vocabulary.
   double add(std::span<const int32_t> tokens, const Scalars& factors, Reference reference,
              float weight, Scalars& gradient);
+  /// Called with the loss's gradient by a linear's outputs, (tokens, rows).
+  using OutputHook = FunctionRef<void(int64_t layer, Linear linear, Rows gradient)>;
+  /// The gradients of -sum log p(t) by every linear's outputs, last layer first, t drawn from what
+  /// the model itself says after each token: their second moments are the curvature of the
+  /// divergence from the model as it is (Fisher information; Martens, arXiv 1412.1193, section 9).
+  /// The gradient by the scalars is added to `gradient`. The same draws for the same seed.
+  void fisher(std::span<const int32_t> tokens, uint64_t seed, OutputHook hook, Scalars& gradient);
+
   /// The divergence alone.
   double loss(std::span<const int32_t> tokens, const Scalars& factors, Reference reference);
 
@@ -53,7 +61,10 @@ class Gradient {
   void ffn_backward(int64_t layer, const Scalars& factors, Scalars& gradient);
   void attention_half_backward(int64_t layer, const Scalars& factors, Scalars& gradient);
   void forward_all(std::span<const int32_t> tokens, const Scalars& factors);
-  double head(const Scalars& factors, Reference reference, float weight, Scalars* gradient);
+  /// Turns logits of rows first ... into their gradient; returns what is summed.
+  using Loss = FunctionRef<double(int64_t first, int64_t rows)>;
+  double head(const Scalars& factors, Loss loss, Scalars* gradient);
+  void draw_rows(int64_t first, int64_t rows, uint64_t seed);
   double head_rows(int64_t rows, const float* reference, float weight);
 
   /// out (tokens, rows) = factor * (W x).
@@ -75,6 +86,7 @@ class Gradient {
   Compute compute_;
   ActivationMode mode_;
   int64_t tokens_ = 0;
+  const OutputHook* hook_ = nullptr;
   std::vector<Tape> tape_;     // (layers)
   std::vector<float> last_;    // (tokens, width): what the final norm reads
   std::vector<float> normed_;  // (tokens, width)

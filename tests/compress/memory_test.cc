@@ -25,6 +25,9 @@ TEST(Memory, GrowsWithWhatIsKept) {
   EXPECT_GT(quantize_memory(model, more) - bytes,
             uint64_t(32 * 512 * model.config.width) * sizeof(float));
   more = plain;
+  more.guide_windows = 4;
+  EXPECT_EQ(quantize_memory(model, more) - bytes, OutputMoments::bytes(model));
+  more = plain;
   more.calibration.sources = {std::string(kNoSource)};
   EXPECT_LT(quantize_memory(model, more), bytes);
 }

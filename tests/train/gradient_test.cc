@@ -26,6 +26,21 @@ std::vector<float> other_logits(int64_t n, int64_t vocab) {
   return logits;
 }
 
+/// What a model says itself, as Gradient does.
+std::vector<float> logits_of(const Model& model, const Compute& compute,
+                             const std::vector<int32_t>& tokens) {
+  SessionOptions options;
+  options.context = static_cast<int64_t>(tokens.size());
+  options.activations = ActivationMode::kFloat;
+  const auto session = Session::create(model, compute, options);
+  EXPECT_TRUE(session);
+  std::vector<float> out;
+  EXPECT_TRUE((*session)->forward(tokens, 0, [&](int64_t, int64_t n, const float* row) {
+    out.insert(out.end(), row, row + n * model.vocab());
+  }));
+  return out;
+}
+
 struct Case {
   const char* name;
   TinyOptions options;
@@ -90,6 +105,58 @@ TEST_P(GradientOf, IsWhatDifferencesOfTheLossSay) {
   }
   check("output norm", factors.output_gains());
   check("all", factors.all());
+}
+
+/// For small changes u of the rows' factors KL(model || changed) is half of E[(u . g)^2], g the
+/// gradient of a drawn text's log likelihood.
+TEST_P(GradientOf, OfDrawnTokensIsTheCurvatureOfTheDivergence) {
+  TinyOptions options = GetParam().options;
+  options.tied = false;  // with random weights a tied head is sure that the token comes again
+  const Model model = load(options);
+  ThreadPool pool(1);
+  const Compute compute{&pool, &kernels_for(supported_isas().back())};
+  auto gradient = Gradient::make(model, compute, ActivationMode::kFloat);
+  ASSERT_TRUE(gradient) << gradient.error().message;
+  constexpr int64_t kTokens = 9;
+  const std::vector<int32_t> tokens = random_tokens(kTokens, model.vocab());
+  const std::vector<float> own = logits_of(model, compute, tokens);
+  const auto reference = [&](int64_t first, int64_t) { return own.data() + first * model.vocab(); };
+  Rng rng(5);
+  Scalars factors(model, 1.0f);
+  std::vector<float> direction(factors.rows(1, Linear::kUp).size());
+  for (float& u : direction) u = static_cast<float>(rng.normal());
+  const float step = 0.02f;
+  double kl = 0;
+  for (const float t : {step, -step}) {
+    for (size_t i = 0; i < direction.size(); ++i)
+      factors.rows(1, Linear::kUp)[i] = 1 + t * direction[i];
+    kl += 0.5 * kTokens * gradient->loss(tokens, factors, reference);
+  }
+  constexpr int kDraws = 1000;
+  double sum = 0, sum2 = 0, mean = 0;
+  int64_t heard = 0;
+  for (int n = 0; n < kDraws; ++n) {
+    Scalars g(model, 0.0f);
+    gradient->fisher(
+        tokens, static_cast<uint64_t>(1000 * n),
+        [&](int64_t, Linear linear, Rows d) {
+          heard += d.rows == kTokens;
+          if (linear == Linear::kUp) {
+            EXPECT_EQ(d.cols, model.config.ffn);
+          }
+        },
+        g);
+    double along = 0;
+    for (size_t i = 0; i < direction.size(); ++i)
+      along += static_cast<double>(direction[i]) * g.rows(1, Linear::kUp)[i];
+    mean += along / kDraws;
+    sum += along * along / kDraws;
+    sum2 += std::pow(along, 4) / kDraws;
+  }
+  EXPECT_EQ(heard, kDraws * model.config.layers * static_cast<int64_t>(std::size(kBlockLinears)));
+  const double error = std::sqrt((sum2 - sum * sum) / kDraws);  // of `sum`, one deviation
+  EXPECT_NEAR(sum, 2 * kl / (step * step), 4 * error + 0.03 * sum);
+  EXPECT_LT(std::abs(mean), 4 * std::sqrt(sum / kDraws));  // nothing pulls anywhere
 }
 
 INSTANTIATE_TEST_SUITE_P(Families, GradientOf, testing::ValuesIn(cases()),

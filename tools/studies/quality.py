@@ -20,6 +20,7 @@ WINDOWS = {"smollm2-135m-instruct": 20, "gemma-3-270m": 10}
 TOKENS = 16384  # of calibration; where upstream errors are taken into account, which fits the text more closely, four times as many
 UPSTREAM_TOKENS = 65536
 UPSTREAM = {"matched": " --upstream 1", "mixed": " --upstream 0.5"}  # what is best on each (docs/trellis.md)
+GUIDE = " --guide 16384"
 DISTILL = ["--minutes", 15, "--text-tokens", 65536]
 
 DISTILLED = ", distilled"  # after a row's name: its file after `planeloom distill`
@@ -37,7 +38,7 @@ PLAIN = {
     "BPDQ 2-bit g64 bytes, rotated, refined": ("matched", "--method bpdq --coefficients byte --rotate --refine 4"),
     "PTQTP g128, as published": (None, "--method ptqtp"),
 }
-# name: (calibration, options), with errors upstream made up for and without, distilled and not.
+# name: (calibration, options), with errors upstream made up for and without, guided too, distilled and not.
 SERIES = {f"at most {bpw}, {text}": (text, f"--bpw {bpw}") for bpw in (2.1, 2.4, 2.75, 3.05) for text in UPSTREAM}
 SERIES |= {f"file of at most 60 MB, {text}": (text, "--size 60MB") for text in UPSTREAM}  # as one would ship it: embedding included, SmolLM2
 SERIES |= {
@@ -47,7 +48,7 @@ SERIES |= {
 ROWS = dict(PLAIN)
 ROWS["trellis 2-bit, matched"] = ("matched", "--method trellis")
 for plain, (text, options) in SERIES.items():
-    for name, more in ((plain, ""), (plain + ", upstream", UPSTREAM[text])):
+    for name, more in ((plain, ""), (plain + ", upstream", UPSTREAM[text]), (plain + ", upstream, guided", UPSTREAM[text] + GUIDE)):
         ROWS[name] = ROWS[name + DISTILLED] = (text, options + more)
 
 LLAMA = ["IQ2_XXS", "IQ2_XS", "IQ2_M", "Q2_K", "IQ3_XXS", "IQ3_S", "Q3_K_S"]
