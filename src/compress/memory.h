@@ -7,7 +7,7 @@ namespace planeloom {
 
 /// About how many bytes quantize_model takes at its largest, files that are mapped not counted: the
 /// hidden states of the calibration text, the moments of outputs and the widest linear with its
-/// statistics (docs/cli.md has
+/// statistics; the room of learn_outputs is not in it (docs/cli.md has
 /// what was measured beside it).
 uint64_t quantize_memory(const Model& model, const QuantizeOptions& options);
 

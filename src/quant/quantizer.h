@@ -82,8 +82,8 @@ inline constexpr int kRowsInTurn = 64;
 
 /// Second moments of the loss's gradient by a linear's outputs, (rows, rows), both halves filled,
 /// made ready for LayerInput::outputs. Rows must be a multiple of kRowsInTurn. The damping is large
-/// because gradients are few: what some 16,384 of them show of a thousand outputs is half noise
-/// (docs/guide.md).
+/// because gradients are few: much of what thousands of them show of as many outputs does not carry
+/// over to other text (docs/guide.md).
 Result<PreparedHessian> prepare_outputs(std::span<const double> moments, int64_t rows,
                                         double damping = 1);
 

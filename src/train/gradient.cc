@@ -4,7 +4,6 @@
 #include <cmath>
 
 #include "base/rng.h"
-
 #include "kernels/rope.h"
 #include "kernels/scratch.h"
 

@@ -42,6 +42,13 @@ inline std::string bytes_of(const fs::path& path) {
   return text ? *text : "";
 }
 
+/// What a run has written; its error is a failure.
+template <typename T>
+std::string bytes_after(const Result<T>& done, const fs::path& out) {
+  EXPECT_TRUE(done) << (done ? "" : done.error().message);
+  return bytes_of(out);
+}
+
 /// What a model gives for a few tokens.
 inline std::vector<float> logits(const Model& model) {
   ThreadPool pool(1);

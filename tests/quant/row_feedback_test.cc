@@ -7,7 +7,7 @@ namespace {
 
 using test::RowMatrix;
 
-/// Second moments of outputs of which neighbours are alike, as the two halves of a rotary pair are.
+/// Second moments of outputs of which neighbours are alike.
 RowMatrix moments(int64_t rows) {
   Rng rng(7);
   RowMatrix mix = test::gaussian(rows, rows, rng) * 0.2;

@@ -50,9 +50,7 @@ class Distill : public testing::Test {
   }
   std::string bytes(const std::string& name, int threads = 1) {
     Silent progress;
-    const auto done = run(name, progress, threads);
-    EXPECT_TRUE(done) << (done ? "" : done.error().message);
-    return bytes_of(folder_.path / name);
+    return bytes_after(run(name, progress, threads), folder_.path / name);
   }
 
   Folder folder_;
