@@ -1,0 +1,92 @@
+#include "alloc/combine.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+namespace planeloom {
+namespace {
+
+/// Of finite values.
+double median(std::vector<double> v) {
+  if (v.empty()) return 0;
+  std::ranges::sort(v);
+  const size_t half = v.size() / 2;
+  return v.size() % 2 ? v[half] : (v[half - 1] + v[half]) / 2;
+}
+
+/// What stands for the spread of measures around their median.
+double spread(const std::vector<double>& finite, double middle) {
+  std::vector<double> away;
+  double squares = 0, largest = 0;
+  for (const double r : finite) {
+    away.push_back(std::abs(r - middle));
+    squares += away.back() * away.back();
+    largest = std::max(largest, std::abs(r));
+  }
+  const double least = 1e-12 * largest;  // as good as equal
+  if (const double mad = 1.4826 * median(away); mad > least) return mad;
+  const double deviation = std::sqrt(squares / static_cast<double>(finite.size()));
+  return deviation > least ? deviation : 0;
+}
+
+/// Ranks from 1, equal values sharing their mean.
+std::vector<double> ranks(std::span<const double> v) {
+  std::vector<size_t> order(v.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::ranges::sort(order, [&](size_t a, size_t b) { return v[a] < v[b]; });
+  std::vector<double> rank(v.size());
+  for (size_t i = 0, end; i < order.size(); i = end) {
+    for (end = i + 1; end < order.size() && v[order[end]] == v[order[i]];) ++end;
+    for (size_t j = i; j < end; ++j) rank[order[j]] = static_cast<double>(i + end + 1) / 2;
+  }
+  return rank;
+}
+
+}  // namespace
+
+std::vector<double> unusual(std::span<const double> raw) {
+  std::vector<double> finite, p(raw.size(), 0.5);
+  std::ranges::copy_if(raw, std::back_inserter(finite), [](double r) { return std::isfinite(r); });
+  if (finite.empty()) return p;
+  const double middle = median(finite), unit = spread(finite, middle);
+  for (size_t i = 0; i < raw.size(); ++i)
+    if (unit > 0 && std::isfinite(raw[i])) p[i] = 1 / (1 + std::exp(-(raw[i] - middle) / unit));
+  return p;
+}
+
+double soft_or(std::span<const double> p) {
+  if (p.empty()) return 0.5;
+  double log_none = 0;
+  for (const double one : p) log_none += std::log1p(-one);
+  return -std::expm1(log_none / static_cast<double>(p.size()));
+}
+
+double rank_correlation(std::span<const double> a, std::span<const double> b) {
+  const auto finite = [](std::span<const double> v) {
+    return std::ranges::all_of(v, [](double x) { return std::isfinite(x); });
+  };
+  if (a.size() != b.size() || !finite(a) || !finite(b)) return 0;
+  const std::vector<double> x = ranks(a), y = ranks(b);
+  const double mean = (static_cast<double>(a.size()) + 1) / 2;
+  double xy = 0, xx = 0, yy = 0;
+  for (size_t i = 0; i < x.size(); ++i) {
+    xy += (x[i] - mean) * (y[i] - mean);
+    xx += (x[i] - mean) * (x[i] - mean);
+    yy += (y[i] - mean) * (y[i] - mean);
+  }
+  return xx > 0 && yy > 0 ? xy / std::sqrt(xx * yy) : 0;
+}
+
+std::vector<int64_t> by_score(std::span<const double> score) {
+  std::vector<int64_t> order(score.size());
+  std::iota(order.begin(), order.end(), 0);
+  const auto value = [&](int64_t i) {
+    const double s = score[static_cast<size_t>(i)];
+    return std::isnan(s) ? -INFINITY : s;
+  };
+  std::ranges::stable_sort(order, [&](int64_t a, int64_t b) { return value(a) > value(b); });
+  return order;
+}
+
+}  // namespace planeloom
