@@ -14,6 +14,7 @@ void add_chat(CLI::App& app);
 void add_inspect(CLI::App& app);
 void add_quantize(CLI::App& app);
 void add_distill(CLI::App& app);
+void add_scores(CLI::App& app);
 void add_perplexity(CLI::App& app);
 void add_choices(CLI::App& app);
 void add_export(CLI::App& app);

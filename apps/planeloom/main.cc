@@ -101,6 +101,7 @@ int run(int argc, char** argv) {
   add_inspect(app);
   add_quantize(app);
   add_distill(app);
+  add_scores(app);
   add_perplexity(app);
   add_choices(app);
   add_export(app);

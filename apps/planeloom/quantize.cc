@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "allocate.h"
 #include "base/file.h"
 #include "base/report.h"
 #include "codecs/trellis.h"
@@ -26,7 +27,8 @@ struct Options {
   std::string size;    // of the file; empty: as --bpw says
   std::string memory;  // empty: as much as it takes
   double bpw = 0;      // 0: as the method and --bits say
-  int group = 0;       // 0: the method's published one
+  AllocateOptions allocate;
+  int group = 0;  // 0: the method's published one
   int64_t calibration_tokens = 16384, guide_tokens = 0;
   bool json = false, force = false;
   bool rotate = false, no_rotate = false;  // neither: what the method is made for
@@ -52,9 +54,10 @@ std::pair<Linear, int> linear_bits(const std::string& pair) {
 }
 
 Report make_report(const Options& o, const QuantizeSummary& s,
+                   const std::optional<Allocation>& allocation,
                    const std::optional<DistillSummary>& distilled, AppContext& context) {
   Report r;
-  const std::string method = o.awq ? "awq" : o.quantize.quant.method;
+  const std::string method = o.awq ? "awq" : allocation ? "mixed" : o.quantize.quant.method;
   r.title = fmt::format("Quantization with {}", method);
   r.config = {{"model", o.model},
               {"method", method},
@@ -103,6 +106,11 @@ Report make_report(const Options& o, const QuantizeSummary& s,
   }
   r.tables.push_back(std::move(tensors));
   r.plots.push_back(std::move(plot));
+  if (allocation) {
+    r.config.emplace_back("allocated by", o.allocate.metric);
+    r.tables.push_back(allocation_table(*allocation));
+    r.plots.push_back(allocation_plot(*allocation));
+  }
   r.results = {{"method", method},
                {"rotated", o.quantize.rotation_seed.has_value()},
                {"bits_per_weight_linear", s.bits_per_weight_linear},
@@ -112,6 +120,7 @@ Report make_report(const Options& o, const QuantizeSummary& s,
                {"calibration_tokens", s.calibration_tokens},
                {"resumed_layers", s.resumed_layers},
                {"peak_rss_bytes", peak_rss_bytes()}};
+  if (allocation) r.results["allocated_by"] = o.allocate.metric;
   if (distilled) {
     r.config.emplace_back("distilled on", distilled->text);
     r.plots.push_back(distill_plot(*distilled));
@@ -150,6 +159,35 @@ Result<ScoredModel> score_after(const Options& o, const std::filesystem::path& o
   return score_model(o.out, text, options, compute, reference.get(), progress);
 }
 
+/// Bits for every linear, as --bpw, --size and --allocate say; of the last the allocation.
+Result<std::optional<Allocation>> choose_bits(Options& o, const Model& model,
+                                              const Compute& compute, Progress& progress) {
+  QuantizeOptions& quantize = o.quantize;
+  std::optional<BitBudget> budget;
+  if (!o.size.empty()) {
+    PL_TRY(const uint64_t bytes, parse_bytes(o.size));
+    PL_TRY(SizeBudget whole, trellis_within_bytes(model, bytes));
+    quantize.embedding_bits = whole.embedding_bits;
+    budget = std::move(whole.linears);
+  } else if (o.bpw != 0 && o.allocate.metric.empty()) {
+    const bool trellis = quantize.quant.method == "trellis";
+    PL_TRY(budget, trellis ? trellis_within(model, o.bpw)
+                           : planes_within(model, quantize.quant.group, quantize.quant.coefficients,
+                                           o.bpw));
+  }
+  if (o.allocate.metric.empty()) {
+    if (budget) budget->give(quantize);
+    return std::nullopt;
+  }
+  const double bits = o.size.empty() ? o.bpw : budget->bits_per_weight;
+  PL_TRY(Allocation allocation,
+         allocate_bits(model, o.allocate, quantize.calibration, bits, compute, progress));
+  PL_TRY(const std::vector<Form> forms, parse_forms(o.allocate.forms));
+  quantize.quant = forms[0].quant;
+  quantize.own = allocation.options(forms);
+  return std::optional(std::move(allocation));
+}
+
 Status run(Options& o) {
   QuantOptions& quant = o.quantize.quant;
   quant.group = o.group > 0 ? o.group : quant.method == "ptqtp" ? 128 : 64;
@@ -168,20 +206,8 @@ Status run(Options& o) {
         write_awq_scaled(model, awq_scaled(o), calibration, quant, context->compute(), progress));
     PL_TRY(model, load_model(awq_scaled(o)));
   }
-  if (o.bpw != 0) {
-    PL_TRY(BitBudget budget, quant.method == "trellis"
-                                 ? trellis_within(model, o.bpw)
-                                 : planes_within(model, quant.group, quant.coefficients, o.bpw));
-    quant.bits = budget.bits;
-    o.quantize.layer_bits = std::move(budget.layer_bits);
-  }
-  if (!o.size.empty()) {
-    PL_TRY(const uint64_t bytes, parse_bytes(o.size));
-    PL_TRY(SizeBudget budget, trellis_within_bytes(model, bytes));
-    quant.bits = budget.linears.bits;
-    o.quantize.layer_bits = std::move(budget.linears.layer_bits);
-    o.quantize.embedding_bits = budget.embedding_bits;
-  }
+  PL_TRY(const std::optional<Allocation> allocation,
+         choose_bits(o, model, context->compute(), progress));
   if (!o.memory.empty()) {
     PL_TRY(const uint64_t bytes, parse_bytes(o.memory));
     PL_TRY(calibration.windows, windows_within(model, o.quantize, bytes));
@@ -204,7 +230,7 @@ Status run(Options& o) {
     summary.seconds += distilled->seconds;
     summary.file_bytes = std::filesystem::file_size(o.out, error);
   }
-  Report report = make_report(o, summary, distilled, *context);
+  Report report = make_report(o, summary, allocation, distilled, *context);
   std::optional<ScoredModel> scored;
   if (!score_text.empty()) {
     PL_TRY(scored, score_after(o, path, score_text, context->compute(), progress));
@@ -250,7 +276,7 @@ void add_quantize(CLI::App& app) {
           ->check(CLI::IsMember({"rtn", "awq", "hqq", "gptq", "bpdq", "ptqtp", "trellis"}))
           ->capture_default_str();
   auto* bpw = command
-                  ->add_option("--bpw", o->bpw,
+                  ->add_option("--bpw,--target-bpw", o->bpw,
                                "So many bits per weight over the linears at most, every scale "
                                "counted: the best that is known for them, a trellis whose more "
                                "sensitive linears have one bit more, or the same with the "
@@ -262,6 +288,7 @@ void add_quantize(CLI::App& app) {
                                 "are chosen for it")
                    ->type_name("BYTES")
                    ->excludes(bpw);
+  add_allocate_options(command, o->allocate);
   auto* bits = command
                    ->add_option("--bits", o->quantize.quant.bits,
                                 "Bits per weight, scales not counted (ptqtp always has two "
@@ -386,8 +413,18 @@ void add_quantize(CLI::App& app) {
                "--bits 2 --group 64\n"
                "planeloom quantize -m model.gguf -o out.gguf --method trellis --bits 2 "
                "--calibration prose.txt,code.py,self --distill 20\n"
+               "planeloom quantize -m model.gguf -o out.gguf --allocate nsds --bpw 2.3 --choices "
+               "trellis2,trellis3,trellis4\n"
                "planeloom quantize -m model.gguf -o out.gguf --method gptq --bits 3 --group 128");
   on_run(command, [o, bits, bpw, size, method]() -> Status {
+    if (!o->allocate.metric.empty()) {
+      if (bpw->empty() && size->empty())
+        return fail("[quantize] --allocate needs to know how much: --bpw or --size");
+      if (!method->empty() || o->group > 0 || o->rotate || o->no_rotate ||
+          o->quantize.quant.coefficients != Coefficients::kHalf || o->quantize.quant.refine > 0)
+        return fail(
+            "[quantize] --allocate chooses methods and their settings: say which with --choices");
+    }
     if (!bpw->empty() || !size->empty()) {
       if (!bits->empty() || !o->quantize.bits.empty())
         return fail("[quantize] {} chooses the bits: not with --bits or --bits-for",

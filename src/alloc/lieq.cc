@@ -16,8 +16,8 @@ struct Shape {
 /// Of the outputs of W: effective rank over squared singular values, and the energy of the largest.
 Shape shape_of(MatrixView w, std::span<const double> moments) {
   const std::vector<double> v = eigenvalues(gram_through(w, moments), w.rows);
-  const auto largest =
-      static_cast<std::ptrdiff_t>(std::max(1.0, std::ceil(kTopShare * static_cast<double>(w.rows))));
+  const auto largest = static_cast<std::ptrdiff_t>(
+      std::max(1.0, std::ceil(kTopShare * static_cast<double>(w.rows))));
   const double all = std::accumulate(v.begin(), v.end(), 0.0),
                top = std::accumulate(v.begin(), v.begin() + largest, 0.0);
   return {effective_count(v), all > 0 ? top / all : 0};
@@ -61,8 +61,7 @@ ProjectionGain projection_gain(MatrixView w, int64_t head_rows, std::span<const 
   for (int64_t h = 0; h < heads; ++h) {
     const Shape learned = shape_of(w.rows_from(h * head_rows, head_rows), moments);
     if (random.rank > 0)
-      gain.compactness +=
-          (random.rank - learned.rank) / random.rank / static_cast<double>(heads);
+      gain.compactness += (random.rank - learned.rank) / random.rank / static_cast<double>(heads);
     gain.energy += (learned.energy - random.energy) / static_cast<double>(heads);
   }
   return gain;

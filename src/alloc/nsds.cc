@@ -26,8 +26,7 @@ Folded fold(MatrixView w, std::span<const float> input, std::span<const float> o
   Folded f{std::vector<float>(w.data, w.data + w.rows * w.cols), w.rows, w.cols};
   for (int64_t r = 0; r < w.rows; ++r) {
     float* row = f.data.data() + r * w.cols;
-    const auto of_row =
-        output.empty() ? 1.0f : output[static_cast<size_t>(r) % output.size()];
+    const auto of_row = output.empty() ? 1.0f : output[static_cast<size_t>(r) % output.size()];
     for (int64_t c = 0; c < w.cols; ++c)
       row[c] *= of_row * (input.empty() ? 1.0f : input[static_cast<size_t>(c)]);
   }
@@ -198,14 +197,15 @@ BlockMeasures measure_block(const BlockWeights& block, std::span<const double> v
 }
 
 NsdsScores nsds_scores(std::span<const BlockMeasures> layers, Expressiveness form) {
-  std::vector<std::vector<double>> p[2];  // vulnerability, expressiveness: (roles that count, layers)
-  std::vector<size_t> counted[2];         // which roles those are
+  std::vector<std::vector<double>>
+      p[2];                        // vulnerability, expressiveness: (roles that count, layers)
+  std::vector<size_t> counted[2];  // which roles those are
   for (size_t role = 0; role < kRoles; ++role)
     for (const bool expressive : {false, true}) {
       std::vector<double> raw;
       for (const BlockMeasures& layer : layers) {
         const RoleMeasures& m = layer[role];
-        raw.push_back(!expressive                       ? m.vulnerability
+        raw.push_back(!expressive                        ? m.vulnerability
                       : form == Expressiveness::kProduct ? m.strength * m.directions
                       : m.directions > 0                 ? m.strength / m.directions
                                                          : 0);

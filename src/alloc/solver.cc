@@ -47,8 +47,9 @@ Result<std::vector<int>> allocate(std::span<const std::vector<Choice>> items, in
   // Rounding up adds less than a unit to every item.
   const int64_t most = largest / unit + static_cast<int64_t>(items.size());
   const int64_t cells = std::min(std::max<int64_t>(budget, 0) / unit, most) + 1;
-  std::vector<double> best(static_cast<size_t>(cells), 0.0), next(best);  // of at most so many units
-  std::vector<uint8_t> taken(items.size() * best.size());                 // (items, cells)
+  std::vector<double> best(static_cast<size_t>(cells), 0.0),
+      next(best);                                          // of at most so many units
+  std::vector<uint8_t> taken(items.size() * best.size());  // (items, cells)
   const auto units = [unit](const Choice& c) { return (c.bytes + unit - 1) / unit; };
   for (size_t i = 0; i < items.size(); ++i) {
     std::ranges::fill(next, kNone);

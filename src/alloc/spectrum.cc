@@ -103,7 +103,8 @@ Spectrum spectrum_of_product(MatrixView a, MatrixView b) {
 Spectrum spectrum_of_gram(std::span<const double> gram, int64_t n) {
   const Eigen::SelfAdjointEigenSolver<Wide> solver(map(gram, n));
   Spectrum s;
-  for (int64_t i = n; i-- > 0;) s.value.push_back(std::sqrt(std::max(0.0, solver.eigenvalues()[i])));
+  for (int64_t i = n; i-- > 0;)
+    s.value.push_back(std::sqrt(std::max(0.0, solver.eigenvalues()[i])));
   put(solver.eigenvectors().rowwise().reverse(), s.right);
   return s;
 }

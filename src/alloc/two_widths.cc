@@ -8,8 +8,8 @@
 
 namespace planeloom {
 
-Result<std::vector<int>> two_widths(std::span<const double> score,
-                                    std::span<const int64_t> weights, double bits) {
+Result<std::vector<int>> two_widths(std::span<const double> score, std::span<const int64_t> weights,
+                                    double bits) {
   if (score.size() != weights.size() || score.empty())
     return fail("[allocate] {} scores for {} layers", score.size(), weights.size());
   if (!(bits >= kLowBits && bits <= kHighBits))

@@ -15,8 +15,8 @@ inline constexpr int kLowBits = 2, kHighBits = 4;
 /// the highest score, round(f L) of them where all have as many weights, else the fewest whose
 /// weights are at least f of all (LieQ, arXiv 2508.03332; NSDS, arXiv 2603.17354, whose n4 is the
 /// same). So the average may be a little above `bits`; allocate() keeps to a budget.
-Result<std::vector<int>> two_widths(std::span<const double> score,
-                                    std::span<const int64_t> weights, double bits);
+Result<std::vector<int>> two_widths(std::span<const double> score, std::span<const int64_t> weights,
+                                    double bits);
 
 /// sum of bits times weights / sum of weights.
 double average_bits(std::span<const int> bits, std::span<const int64_t> weights);

@@ -96,6 +96,14 @@ Result<BitBudget> within(const Model& model, CodecOf codec_of, double bits_per_w
 
 }  // namespace
 
+void BitBudget::give(QuantizeOptions& o) const {
+  o.quant.bits = bits;
+  for (const auto& [at, own] : layer_bits) {
+    o.own[at] = o.quant;
+    o.own[at].bits = own;
+  }
+}
+
 Result<BitBudget> trellis_within(const Model& model, double bits_per_weight) {
   return within(model, trellis_of, bits_per_weight);
 }

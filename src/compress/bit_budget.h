@@ -2,7 +2,7 @@
 #include <map>
 #include <utility>
 
-#include "models/model.h"
+#include "compress/quantize_model.h"
 
 namespace planeloom {
 
@@ -11,6 +11,9 @@ struct BitBudget {
   int bits = 0;                                          // of all linears but
   std::map<std::pair<int64_t, Linear>, int> layer_bits;  // these, which have one more
   double bits_per_weight = 0;                            // of the linears, every scale counted
+
+  /// Gives `o` these bits; the rest of how it quantizes stays.
+  void give(QuantizeOptions& o) const;
 };
 
 /// The most bits of a trellis that fit `bits_per_weight` over the linears, every scale counted: K

@@ -42,6 +42,11 @@ struct CalibrationText {
     some.tokens.resize(static_cast<size_t>(std::min(count, windows()) * context));
     return some;
   }
+  /// The last windows, at most all.
+  CalibrationText last(int64_t count) const {
+    const int64_t left_out = (windows() - std::min(count, windows())) * context;
+    return {context, {tokens.begin() + left_out, tokens.end()}, description};
+  }
 };
 
 /// Keeps self-written windows, so that an interrupted run need not write them again. Window w is

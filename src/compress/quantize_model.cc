@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "codecs/planes.h"
 #include "codecs/rotation.h"
+#include "compress/decode_rows.h"
 #include "compress/layer_inputs.h"
 #include "compress/quantized_file.h"
 #include "compress/workspace.h"
@@ -25,11 +26,20 @@ const Stage kStages[] = {{{Linear::kQ, Linear::kK, Linear::kV}},
                          {{Linear::kGate, Linear::kUp}},
                          {{Linear::kDown}}};
 
-int bits_of(const QuantizeOptions& o, int64_t layer, Linear linear) {
-  if (const auto one = o.layer_bits.find({layer, linear}); one != o.layer_bits.end())
-    return one->second;
-  const auto own = o.bits.find(linear);
-  return own == o.bits.end() ? o.quant.bits : own->second;
+QuantOptions options_of(const QuantizeOptions& o, int64_t layer, Linear linear) {
+  if (const auto own = o.own.find({layer, linear}); own != o.own.end()) return own->second;
+  QuantOptions quant = o.quant;
+  if (const auto bits = o.bits.find(linear); bits != o.bits.end()) quant.bits = bits->second;
+  return quant;
+}
+
+/// What a matrix's bytes depend on.
+std::string describe(const QuantOptions& q) {
+  return fmt::format(
+      "{} bits {} group {} coefficients {} rounds {} damping {} ridge {} cap {} rows {} refine {} "
+      "clip {}",
+      q.method, q.bits, q.group, static_cast<int>(q.coefficients), q.rounds, q.damping, q.ridge,
+      q.cap_ridge, q.per_row_best, q.refine, q.clip);
 }
 
 std::string report_to_json(const ErrorReport& r) {
@@ -57,23 +67,26 @@ ErrorReport report_from_json(const std::string& text) {
   return r;
 }
 
+/// What a prepared Hessian depends on, and more: bits it does not.
+std::string without_bits(QuantOptions quant) {
+  quant.bits = 0;
+  return describe(quant);
+}
+using PreparedHessians = std::map<std::string, PreparedHessian>;
+
 /// Everything that the output depends on: weights, method, calibration. Threads and ISA are not in
 /// it: they change nothing.
 Result<std::string> fingerprint(const Model& model, const QuantizeOptions& o) {
   std::string text = fmt::format(
-      "planeloom quantize 11\nmodel {}\n{} bits {} group {} coefficients {} rounds {} damping {} "
-      "ridge {} cap {} rows {} refine {} clip {} rotation {} upstream {} {} guide {} embedding "
-      "{}\n",
-      weights_hash(model), o.quant.method, o.quant.bits, o.quant.group,
-      static_cast<int>(o.quant.coefficients), o.quant.rounds, o.quant.damping, o.quant.ridge,
-      o.quant.cap_ridge, o.quant.per_row_best, o.quant.refine, o.quant.clip,
+      "planeloom quantize 12\nmodel {}\n{} rotation {} upstream {} {} guide {} embedding {}\n",
+      weights_hash(model), describe(o.quant),
       o.rotation_seed ? fmt::format("{}", *o.rotation_seed) : "none", o.upstream,
       o.upstream_damping, o.guide_windows, o.embedding_bits);
   for (const auto& [linear, bits] : o.bits)
     text += fmt::format("bits of linear {}: {}\n", static_cast<int>(linear), bits);
-  for (const auto& [at, bits] : o.layer_bits)
-    text += fmt::format("bits of linear {} in layer {}: {}\n", static_cast<int>(at.second),
-                        at.first, bits);
+  for (const auto& [at, own] : o.own)
+    text += fmt::format("linear {} in layer {}: {}\n", static_cast<int>(at.second), at.first,
+                        describe(own));
   if (!reads_text(o)) return text;
   PL_TRY(const std::string source, calibration_fingerprint(o.calibration));
   return text + source;
@@ -86,19 +99,18 @@ Status check_text(const Model& model, const CalibrationOptions& options) {
 }
 
 /// The group for a linear of `cols` columns.
-Result<int> group_for(const QuantizeOptions& o, const std::string& name, int64_t cols) {
-  const int group = fitting_group(o.quant.group, cols);
+Result<int> group_for(const QuantOptions& o, const std::string& name, int64_t cols) {
+  const int group = fitting_group(o.group, cols);
   if (group > 0) return group;
   return fail(
       "[quantize] {}: {} columns are no multiple of any group (32, 64, 96, 128, 192, 256) up to {}",
-      name, cols, o.quant.group);
+      name, cols, o.group);
 }
 
 /// What can be told before any work: a width that no group divides or that has no rotation.
 Status check_widths(const Model& model, const QuantizeOptions& o) {
   for (const Linear linear : kBlockLinears) {
     const int64_t cols = model.layers[0].at(linear).cols;
-    PL_CHECK(group_for(o, linear_name(0, linear), cols));
     if (o.rotation_seed) PL_CHECK(Rotation::make(cols, *o.rotation_seed));
   }
   if (o.embedding_bits == 0) return {};
@@ -106,7 +118,7 @@ Status check_widths(const Model& model, const QuantizeOptions& o) {
   embedding.method = "trellis";
   embedding.bits = o.embedding_bits;
   PL_CHECK(check_options(embedding));
-  PL_CHECK(group_for(o, "token_embd.weight", model.config.width));
+  PL_CHECK(group_for(embedding, "token_embd.weight", model.config.width));
   PL_CHECK(Rotation::make(model.config.width, 0));
   return {};
 }
@@ -175,10 +187,9 @@ class Run {
     for (int64_t l = 0; l < static_cast<int64_t>(finished_.size()); ++l)
       for (const auto& [name, w] : matrices(l)) quantized[name] = w;
     const std::filesystem::path partial = workspace_.path("out.gguf");
-    PL_CHECK(write_quantized(*model_.file, quantized,
-                             {{"planeloom.method", options_.quant.method},
-                              {"planeloom.calibration", summary.calibration}},
-                             partial));
+    PL_CHECK(write_quantized(
+        *model_.file, quantized,
+        {{"planeloom.method", method()}, {"planeloom.calibration", summary.calibration}}, partial));
     std::error_code error;
     std::filesystem::rename(partial, out, error);
     if (error) return fail("[quantize] cannot rename to {}: {}", out.string(), error.message());
@@ -188,6 +199,12 @@ class Run {
   QuantizeSummary summary;
 
  private:
+  std::string method() const {
+    for (const auto& [at, own] : options_.own)
+      if (own.method != options_.quant.method) return "mixed";
+    return options_.quant.method;
+  }
+
   /// What is quantized and saved together: the linears of a layer; after the last layer the
   /// embedding and, where it is not the same, the head.
   std::vector<std::pair<std::string, PackedMatrix*>> matrices(int64_t layer) {
@@ -234,40 +251,45 @@ class Run {
     return w;
   }
 
-  /// The weights of a matrix as they are to be quantized: (rows, cols), each row rotated.
-  void decode(const PackedMatrix& w) {
-    const Rotation* to = rotation(w.cols);
-    weights_.resize(static_cast<size_t>(w.rows * w.cols));
-    compute_.pool->parallel_for(w.rows, 16, [&](int64_t begin, int64_t end, int) {
-      std::vector<float> row(static_cast<size_t>(w.cols));
-      for (int64_t r = begin; r < end; ++r) {
-        float* out = weights_.data() + r * w.cols;
-        w.codec->decode_row(w, r, to ? row.data() : out);
-        if (w.rotation) w.rotation->undo(to ? row.data() : out);
-        if (to) compute_.kernels->rotate(*to, row.data(), out);
-      }
-    });
+  /// How one linear is quantized.
+  Result<QuantOptions> own_options(int64_t layer, Linear linear) const {
+    QuantOptions quant = options_of(options_, layer, linear);
+    quant.isa = options_.quant.isa;
+    PL_TRY(quant.group,
+           group_for(quant, linear_name(layer, linear), linear_shape(model_.config, linear).cols));
+    return quant;
+  }
+
+  /// The Hessians that a stage's linears need, by what they depend on. What was seen of the text is
+  /// gone when they are made.
+  Result<PreparedHessians> prepare_stage(int64_t layer, const Stage& stage) {
+    PreparedHessians prepared;
+    target_.reset();
+    if (!inputs_) return prepared;
+    PL_TRY(LayerInputs::Seen seen, inputs_->before(layer, stage.linears[0]));
+    target_ = std::move(seen.target);
+    for (const Linear linear : stage.linears) {
+      PL_TRY(const QuantOptions quant, own_options(layer, linear));
+      const auto [at, fresh] = prepared.try_emplace(without_bits(quant));
+      if (!fresh) continue;
+      PL_TRY(at->second,
+             prepare_hessian(seen.hessian, linear_shape(model_.config, linear).cols, quant));
+    }
+    return prepared;
   }
 
   Status quantize_stage(int64_t layer, const Stage& stage) {
-    const int64_t cols = model_.layers[static_cast<size_t>(layer)].at(stage.linears[0]).cols;
-    QuantOptions quant = options_.quant;
-    PL_TRY(quant.group, group_for(options_, linear_name(layer, stage.linears[0]), cols));
-    std::optional<PreparedHessian> hessian;
-    target_.reset();
-    if (inputs_) {
-      PL_TRY(LayerInputs::Seen seen, inputs_->before(layer, stage.linears[0]));
-      target_ = std::move(seen.target);
-      PL_TRY(hessian, prepare_hessian(seen.hessian, cols, quant));
-    }
+    PL_TRY(const PreparedHessians prepared, prepare_stage(layer, stage));
     for (const Linear linear : stage.linears) {
-      quant.bits = bits_of(options_, layer, linear);
       PackedMatrix& w = model_.layers[static_cast<size_t>(layer)].at(linear);
+      PL_TRY(const QuantOptions quant, own_options(layer, linear));
+      const auto hessian = prepared.find(without_bits(quant));
       std::optional<PreparedHessian> outputs;
       if (const SecondMoments* moments = outputs_ ? outputs_->at(layer, linear) : nullptr) {
         PL_TRY(outputs, prepare_outputs(moments->hessian(), w.rows));
       }
-      PL_CHECK(quantize_one(linear_name(layer, linear), w, quant, hessian ? &*hessian : nullptr,
+      PL_CHECK(quantize_one(linear_name(layer, linear), w, quant,
+                            hessian == prepared.end() ? nullptr : &hessian->second,
                             outputs ? &*outputs : nullptr));
     }
     return {};
@@ -278,7 +300,7 @@ class Run {
     if (interrupted())
       return fail("[quantize] interrupted before {}; run the same command again to go on", name);
     progress_.update("quantize", done_, total_);
-    decode(w);
+    decode_rows(compute_, w, 0, w.rows, rotation(w.cols), weights_);
     if (target_) target_->apply(compute_, options_.upstream, w.rows, weights_);
     LayerInput input{weights_, w.rows, w.cols};
     input.prepared = hessian;
@@ -303,7 +325,7 @@ class Run {
       quant.method = "trellis";
       quant.bits = options_.embedding_bits;
       quant.isa = options_.quant.isa;
-      PL_TRY(quant.group, group_for(options_, "token_embd.weight", cols));
+      PL_TRY(quant.group, group_for(quant, "token_embd.weight", cols));
       target_.reset();
       std::optional<PreparedHessian> hessian;
       if (inputs_) {
@@ -369,9 +391,9 @@ Result<QuantizeSummary> quantize_model(const Model& model, const std::filesystem
   PL_CHECK(check_options(options.quant));
   for (int64_t l = 0; l < model.config.layers; ++l)
     for (const Linear linear : kBlockLinears) {
-      QuantOptions own = options.quant;
-      own.bits = bits_of(options, l, linear);
+      const QuantOptions own = options_of(options, l, linear);
       PL_CHECK(check_options(own));
+      PL_CHECK(group_for(own, linear_name(l, linear), model.layers[0].at(linear).cols));
     }
   PL_CHECK(check_widths(model, options));
   if (!(options.upstream >= 0 && options.upstream <= 1) || !(options.upstream_damping > 0))

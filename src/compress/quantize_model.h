@@ -15,7 +15,8 @@ namespace planeloom {
 struct QuantizeOptions {
   QuantOptions quant;          // method, bits, group and the method's own settings
   std::map<Linear, int> bits;  // of these linears in every layer, instead of quant.bits
-  std::map<std::pair<int64_t, Linear>, int> layer_bits;  // of these in one layer, instead of both
+  /// How these linears of one layer are quantized instead: method, bits, group, all of it.
+  std::map<std::pair<int64_t, Linear>, QuantOptions> own;
   /// Read by methods that use the Hessian (reads_hessian); with kNoSource they do without.
   CalibrationOptions calibration;
   /// Rotates the inputs of every linear (codecs/rotation.h) by this seed.

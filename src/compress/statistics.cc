@@ -44,13 +44,14 @@ void SecondMoments::add(const Compute& compute, Rows x) {
   tokens_ += x.rows;
 }
 
-Rows InputHook::rotate(Rows x) {
-  rotated_.resize(static_cast<size_t>(x.rows * x.cols));
-  compute_.pool->parallel_for(x.rows, 4, [&](int64_t begin, int64_t end, int) {
+Rows rotated_rows(const Compute& compute, const Rotation& rotation, Rows x,
+                  std::vector<float>& room) {
+  room.resize(static_cast<size_t>(x.rows * x.cols));
+  compute.pool->parallel_for(x.rows, 4, [&](int64_t begin, int64_t end, int) {
     for (int64_t t = begin; t < end; ++t)
-      compute_.kernels->rotate(*rotation_, x.data + t * x.cols, rotated_.data() + t * x.cols);
+      compute.kernels->rotate(rotation, x.data + t * x.cols, room.data() + t * x.cols);
   });
-  return {rotated_.data(), x.rows, x.cols};
+  return {room.data(), x.rows, x.cols};
 }
 
 std::vector<double> SecondMoments::hessian() const {

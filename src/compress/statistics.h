@@ -11,6 +11,10 @@ namespace planeloom {
 /// the panels, which `room` holds.
 std::span<const float> column_panels(const Compute& compute, Rows x, std::vector<float>& room);
 
+/// x, (tokens, cols), each row rotated, in `room`.
+Rows rotated_rows(const Compute& compute, const Rotation& rotation, Rows x,
+                  std::vector<float>& room);
+
 /// Second moments of one linear's inputs: H = (2 / tokens) sum x x^T, the layer-wise loss's Hessian
 /// (GPTQ, arXiv 2210.17323, section 3). Same bits for any thread count and ISA: sums run in sixteen
 /// lanes within a window, window after window.
@@ -39,13 +43,11 @@ class InputHook : public Hooks {
       : compute_(compute), layer_(layer), linear_(linear), rotation_(rotation), take_(take) {}
   Flow before_linear(int64_t layer, Linear linear, Rows x) override {
     if (layer != layer_ || linear != linear_) return Flow::kContinue;
-    take_(rotation_ ? rotate(x) : x);
+    take_(rotation_ ? rotated_rows(compute_, *rotation_, x, rotated_) : x);
     return Flow::kStop;
   }
 
  private:
-  Rows rotate(Rows x);
-
   const Compute& compute_;
   int64_t layer_;
   Linear linear_;

@@ -49,8 +49,10 @@ TEST(SoftOr, IsOneMinusTheGeometricMeanOfTheRest) {
 }
 
 TEST(RankCorrelation, IsSpearmans) {
-  EXPECT_DOUBLE_EQ(rank_correlation(std::vector<double>{1, 2, 3}, std::vector<double>{10, 20, 99}), 1);
-  EXPECT_DOUBLE_EQ(rank_correlation(std::vector<double>{1, 2, 3}, std::vector<double>{3, 2, -8}), -1);
+  EXPECT_DOUBLE_EQ(rank_correlation(std::vector<double>{1, 2, 3}, std::vector<double>{10, 20, 99}),
+                   1);
+  EXPECT_DOUBLE_EQ(rank_correlation(std::vector<double>{1, 2, 3}, std::vector<double>{3, 2, -8}),
+                   -1);
   // ranks 1 2.5 2.5 4 against 1 2 3 4: 4.5 / sqrt(4.5 * 5)
   EXPECT_DOUBLE_EQ(
       rank_correlation(std::vector<double>{0, 5, 5, 9}, std::vector<double>{1, 2, 3, 4}),

@@ -103,8 +103,8 @@ class NsdsTest : public testing::Test {
       for (int64_t c = 0; c < Block::kWidth; ++c)
         unembedding[static_cast<size_t>(r * Block::kWidth + c)] *=
             static_cast<float>(std::pow(0.7, c));
-    vocabulary = vocabulary_directions(
-        gram_of_columns({unembedding.data(), 50, Block::kWidth}), Block::kWidth);
+    vocabulary = vocabulary_directions(gram_of_columns({unembedding.data(), 50, Block::kWidth}),
+                                       Block::kWidth);
   }
   ThreadPool pool{2};
   std::vector<float> unembedding;
@@ -223,8 +223,7 @@ TEST(NsdsScores, OrderIsThatOfTheSumOfSoftplus) {
   Rng rng(7);
   std::vector<BlockMeasures> layers(9);
   for (BlockMeasures& layer : layers)
-    for (RoleMeasures& m : layer)
-      m = {rng.normal(), 1 + rng.uniform(), 1 + 5 * rng.uniform()};
+    for (RoleMeasures& m : layer) m = {rng.normal(), 1 + rng.uniform(), 1 + 5 * rng.uniform()};
   std::vector<double> sum(layers.size());
   for (size_t role = 0; role < kRoles; ++role)
     for (const bool expressive : {false, true}) {

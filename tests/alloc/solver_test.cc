@@ -118,9 +118,12 @@ TEST(Allocate, LargeSizesAreRoundedUpALittle) {
 
 TEST(Allocate, SaysWhatIsWrong) {
   const Items one{{{100, 1.0}, {200, 0.5}}};
-  EXPECT_EQ(allocate(one, 99).error().message, "[allocate] 99 bytes: the smallest choices take 100");
-  EXPECT_EQ(allocate(one, -5).error().message, "[allocate] -5 bytes: the smallest choices take 100");
-  EXPECT_EQ(allocate(Items{{}}, 5).error().message, "[allocate] item 0: 0 choices, wanted 1 to 255");
+  EXPECT_EQ(allocate(one, 99).error().message,
+            "[allocate] 99 bytes: the smallest choices take 100");
+  EXPECT_EQ(allocate(one, -5).error().message,
+            "[allocate] -5 bytes: the smallest choices take 100");
+  EXPECT_EQ(allocate(Items{{}}, 5).error().message,
+            "[allocate] item 0: 0 choices, wanted 1 to 255");
   EXPECT_FALSE(allocate(Items{{{100, std::nan("")}}}, 500));
   EXPECT_FALSE(allocate(Items{{{-1, 1.0}}}, 500));
   EXPECT_TRUE(allocate(Items{}, 0)->empty());

@@ -92,8 +92,7 @@ TEST(BitBudget, WithinBytes) {
       last = budget->embedding_bits;
       QuantizeOptions o;
       o.quant.method = "trellis";
-      o.quant.bits = budget->linears.bits;
-      o.layer_bits = budget->linears.layer_bits;
+      budget->linears.give(o);
       o.embedding_bits = budget->embedding_bits;
       o.rotation_seed = 1;
       o.calibration.windows = 1;
@@ -122,8 +121,7 @@ TEST(BitBudget, IsWhatTheFileHas) {
   ASSERT_TRUE(budget);
   QuantizeOptions o;
   o.quant.method = "trellis";
-  o.quant.bits = budget->bits;
-  o.layer_bits = budget->layer_bits;
+  budget->give(o);
   o.rotation_seed = 1;
   o.calibration.windows = 1;
   o.calibration.context = 32;

@@ -1,0 +1,105 @@
+#include "allocate.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+
+#include "common.h"
+
+namespace planeloom {
+namespace {
+
+std::string name_of(const Allocation::Item& item) {
+  return item.linears.size() == 1 ? linear_name(item.layer, item.linears[0])
+                                  : fmt::format("layer {}", item.layer);
+}
+
+/// The next smaller form of an item; none of the smallest.
+std::optional<size_t> one_less(const Allocation::Item& item) {
+  std::optional<size_t> best;
+  for (size_t f = 0; f < item.bytes.size(); ++f)
+    if (item.bytes[f] < item.bytes[item.chosen] && (!best || item.bytes[f] > item.bytes[*best]))
+      best = f;
+  return best;
+}
+
+}  // namespace
+
+void add_allocate_options(CLI::App* command, AllocateOptions& o) {
+  command
+      ->add_option("--allocate", o.metric,
+                   "Give every linear a form of its own within --bpw or --size, by this measure of "
+                   "how much it needs its bits: nsds, lieq, oracle (measures each in every form: "
+                   "long, kept for the next time) and the others of planeloom scores, or uniform "
+                   "(layers spread evenly)")
+      ->type_name("MEASURE");
+  command
+      ->add_option("--choices", o.forms,
+                   "--allocate: the forms, with commas: trellis1 to trellis4, bitplane2g64 and the "
+                   "like, tritplane")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->type_name("FORM[,FORM...]")
+      ->default_str("trellis1,trellis2,trellis3,trellis4");
+  command
+      ->add_option("--grain", o.grain,
+                   "--allocate: whether linears (tensor) or whole layers (layer) have forms of "
+                   "their own")
+      ->transform(CLI::CheckedTransformer(
+          std::map<std::string, Grain>{{"layer", Grain::kLayer}, {"tensor", Grain::kTensor}},
+          CLI::ignore_case))
+      ->type_name("GRAIN")
+      ->default_str("tensor");
+}
+
+Result<Allocation> allocate_bits(const Model& model, const AllocateOptions& o,
+                                 const CalibrationOptions& text, double bits_per_weight,
+                                 const Compute& compute, Progress& progress) {
+  PL_TRY(const std::vector<Form> forms, parse_forms(o.forms));
+  SensitivityOptions sensitivity;
+  PL_CHECK(sensitivity.want({o.metric}));
+  if (sensitivity.metrics.size() != 1) return fail("[quantize] --allocate wants one measure");
+  sensitivity.text = text;
+  sensitivity.text_tokens = std::min(sensitivity.text_tokens, text.windows * text.context);
+  sensitivity.forms = o.forms;
+  PL_TRY(const Sensitivity s, measure_sensitivity(model, sensitivity, compute, progress));
+  progress.finish();
+  if (s.oracle) return allocate_by_oracle(model, *s.oracle, forms, o.grain, bits_per_weight);
+  return allocate_by_metric(model, s.metrics[0], forms, o.grain, bits_per_weight, *compute.pool);
+}
+
+Table allocation_table(const Allocation& a) {
+  Table table{"Where the bits went",
+              {{"what", false},
+               {"form", false},
+               {"bytes"},
+               {"cost"},
+               {"bytes more than the next smaller form"},
+               {"cost saved by them"}},
+              {}};
+  for (const Allocation::Item& item : a.items) {
+    const auto less = one_less(item);
+    table.rows.push_back(
+        {name_of(item), a.forms[item.chosen], grouped(item.bytes[item.chosen]),
+         fmt::format("{:.4g}", item.cost[item.chosen]),
+         less ? grouped(item.bytes[item.chosen] - item.bytes[*less]) : "-",
+         less ? fmt::format("{:.4g}", item.cost[*less] - item.cost[item.chosen]) : "-"});
+  }
+  return table;
+}
+
+Plot allocation_plot(const Allocation& a) {
+  Plot plot{"Bits per weight by layer", "layer", "bits per weight", false, false, {}};
+  for (const Allocation::Item& item : a.items) {
+    const std::string kind = name_of(item).starts_with("blk.")
+                                 ? name_of(item).substr(name_of(item).find('.', 4) + 1)
+                                 : "all linears";
+    auto series = std::ranges::find(plot.series, kind, &Series::name);
+    if (series == plot.series.end()) series = plot.series.insert(series, Series{kind, {}, true});
+    series->points.push_back({static_cast<double>(item.layer), item.bits(), ""});
+  }
+  return plot;
+}
+
+}  // namespace planeloom

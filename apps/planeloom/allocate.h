@@ -1,0 +1,30 @@
+// `quantize --allocate`: bits where a measure says that they matter.
+#pragma once
+#include <string>
+
+#include "base/report.h"
+#include "compress/allocation.h"
+#include "sensitivity.h"
+
+namespace planeloom {
+
+struct AllocateOptions {
+  std::string metric;  // empty: not asked for
+  Grain grain = Grain::kTensor;
+  std::vector<std::string> forms = kDefaultForms;
+};
+
+/// --allocate, --choices, --grain.
+void add_allocate_options(CLI::App* command, AllocateOptions& o);
+
+/// Measures what the metric needs, a text of these sources where it reads one, and allocates. Bits
+/// are of the linears, every scale counted.
+Result<Allocation> allocate_bits(const Model& model, const AllocateOptions& o,
+                                 const CalibrationOptions& text, double bits_per_weight,
+                                 const Compute& compute, Progress& progress);
+
+/// Where the bits went, and what each step to a larger form bought.
+Table allocation_table(const Allocation& allocation);
+Plot allocation_plot(const Allocation& allocation);
+
+}  // namespace planeloom

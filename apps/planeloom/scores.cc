@@ -1,0 +1,210 @@
+// planeloom scores: which layers and linears of a model need their bits, as measures see it.
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "alloc/combine.h"
+#include "base/report.h"
+#include "commands.h"
+#include "common.h"
+#include "sensitivity.h"
+
+namespace planeloom {
+namespace {
+
+struct Options {
+  std::string model, out;
+  std::vector<std::string> with{"nsds", "index", "kurtosis", "mse"};
+  SensitivityOptions sensitivity;
+  bool json = false;
+};
+
+constexpr std::string_view kLinearNames[] = {"q", "k", "v", "o", "gate", "up", "down"};
+
+/// Roles and what they are made of, layer by layer.
+Table nsds_table(const WeightMeasures& m) {
+  Table table{"NSDS: vulnerability and expressiveness (strength / directions) of roles",
+              {{"layer"}}, {}};
+  for (const std::string_view role : kRoleNames)
+    for (const char* part : {"vulnerability", "strength", "directions"})
+      table.columns.push_back({fmt::format("{} {}", role, part)});
+  for (size_t l = 0; l < m.roles.size(); ++l) {
+    auto& row = table.rows.emplace_back();
+    row.push_back(std::to_string(l));
+    for (const RoleMeasures& r : m.roles[l])
+      for (const double value : {r.vulnerability, r.strength, r.directions})
+        row.push_back(fmt::format("{:.4g}", value));
+  }
+  return table;
+}
+
+Table lieq_table(const TextMeasures& m) {
+  Table table{
+      "LieQ: what the model loses without a layer, and what its projections have made of the text",
+      {{"layer"}, {"perplexity drop"}, {"compactness"}, {"top-k energy gain"}},
+      {}};
+  for (size_t l = 0; l < m.lieq.size(); ++l)
+    table.rows.push_back({std::to_string(l), fmt::format("{:.4g}", m.lieq[l].perplexity_drop),
+                          fmt::format("{:.4f}", m.lieq[l].compactness),
+                          fmt::format("{:.4f}", m.lieq[l].energy)});
+  return table;
+}
+
+Table oracle_table(const Oracle& oracle) {
+  Table table{"Oracle: mean KL when one linear alone is stored in a form",
+              {{"linear", false}}, {}};
+  for (const std::string& form : oracle.forms) table.columns.push_back({form});
+  for (size_t l = 0; l < oracle.kl.size(); ++l)
+    for (const Linear linear : kBlockLinears) {
+      auto& row = table.rows.emplace_back();
+      row.push_back(linear_name(static_cast<int64_t>(l), linear));
+      for (const double kl : oracle.kl[l][static_cast<size_t>(linear)])
+        row.push_back(fmt::format("{:.6f}", kl));
+    }
+  return table;
+}
+
+/// Scores of layers: a column for every metric.
+Table layer_table(const std::vector<Metric>& metrics) {
+  Table table{"Layers: the higher, the more it needs its bits", {{"layer"}}, {}};
+  for (const Metric& m : metrics) table.columns.push_back({m.name});
+  for (size_t l = 0; l < metrics[0].layer.size(); ++l) {
+    auto& row = table.rows.emplace_back();
+    row.push_back(std::to_string(l));
+    for (const Metric& m : metrics) row.push_back(fmt::format("{:.4g}", m.layer[l]));
+  }
+  return table;
+}
+
+std::vector<double> all_linears(const Metric& m) {
+  std::vector<double> all;
+  for (size_t l = 0; l < m.layer.size(); ++l)
+    for (const Linear linear : kBlockLinears) all.push_back(m.of(static_cast<int64_t>(l), linear));
+  return all;
+}
+
+/// Spearman's correlation of every metric with the oracle, of layers and of linears.
+Table correlation_table(const std::vector<Metric>& metrics, const Metric& oracle) {
+  Table table{fmt::format("Rank correlation with \"{}\"", oracle.name),
+              {{"metric", false}, {"layers"}, {"linears"}},
+              {}};
+  for (const Metric& m : metrics)
+    if (&m != &oracle)
+      table.rows.push_back(
+          {m.name, fmt::format("{:.3f}", rank_correlation(m.layer, oracle.layer)),
+           fmt::format("{:.3f}", rank_correlation(all_linears(m), all_linears(oracle)))});
+  return table;
+}
+
+/// Ranks of layers, so that measures of any unit share a drawing.
+Plot rank_plot(const std::vector<Metric>& metrics) {
+  Plot plot{"Rank of every layer (1: needs its bits most)", "layer", "rank", false, false, {}};
+  for (const Metric& m : metrics) {
+    Series series{m.name, {}, true};
+    const std::vector<int64_t> order = by_score(m.layer);
+    std::vector<double> rank(order.size());
+    for (size_t i = 0; i < order.size(); ++i)
+      rank[static_cast<size_t>(order[i])] = static_cast<double>(i + 1);
+    for (size_t l = 0; l < rank.size(); ++l)
+      series.points.push_back({static_cast<double>(l), rank[l], ""});
+    plot.series.push_back(std::move(series));
+  }
+  return plot;
+}
+
+nlohmann::ordered_json metrics_json(const std::vector<Metric>& metrics) {
+  nlohmann::ordered_json all = nlohmann::ordered_json::object();
+  for (const Metric& m : metrics) {
+    nlohmann::ordered_json one{{"layers", m.layer}};
+    if (!m.linear.empty()) {
+      nlohmann::ordered_json linears = nlohmann::ordered_json::object();
+      for (size_t i = 0; i < kLinears; ++i) {
+        std::vector<double> of_layers;
+        for (const auto& layer : m.linear) of_layers.push_back(layer[i]);
+        linears[std::string(kLinearNames[i])] = of_layers;
+      }
+      one["linears"] = std::move(linears);
+    }
+    all[m.name] = std::move(one);
+  }
+  return all;
+}
+
+Report make_report(const Options& o, const Sensitivity& s, AppContext& context) {
+  Report r;
+  r.title = "Sensitivity of layers";
+  r.config = {{"model", o.model}};
+  if (!s.text.empty()) r.config.emplace_back("text", s.text);
+  r.seed = o.sensitivity.text.seed;
+  r.environment = host_environment(context.threads(), context.isa());
+  r.tables.push_back(layer_table(s.metrics));
+  if (s.oracle) r.tables.push_back(correlation_table(s.metrics, s.metrics[s.oracle_at]));
+  if (s.weights && o.sensitivity.wants("nsds")) r.tables.push_back(nsds_table(*s.weights));
+  if (s.on_text) r.tables.push_back(lieq_table(*s.on_text));
+  if (s.oracle) r.tables.push_back(oracle_table(*s.oracle));
+  r.plots.push_back(rank_plot(s.metrics));
+  r.results = {{"metrics", metrics_json(s.metrics)}, {"seconds", s.seconds}};
+  if (s.oracle) {
+    auto& correlation = r.results["rank_correlation"] = nlohmann::ordered_json::object();
+    const Metric& truth = s.metrics[s.oracle_at];
+    for (const Metric& m : s.metrics)
+      if (&m != &truth)
+        correlation[m.name] = {
+            {"layers", rank_correlation(m.layer, truth.layer)},
+            {"linears", rank_correlation(all_linears(m), all_linears(truth))}};
+  }
+  return r;
+}
+
+Status run(Options& o) {
+  PL_TRY(auto context, AppContext::create());
+  PL_TRY(const auto path, resolve_model(o.model));
+  PL_TRY(const Model model, load_model(path));
+  TerminalProgress progress;
+  PL_TRY(const Sensitivity s,
+         measure_sensitivity(model, o.sensitivity, context->compute(), progress));
+  progress.finish();
+  const Report report = make_report(o, s, *context);
+  if (!o.out.empty()) PL_CHECK(save(report, o.out));
+  if (o.json) {
+    nlohmann::ordered_json object = report.results;
+    object["isa"] = context->isa();
+    object["threads"] = context->threads();
+    print_json(object);
+    return {};
+  }
+  fmt::print("{}", text_table(report.tables[0]));
+  if (s.oracle) fmt::print("\n{}", text_table(report.tables[1]));
+  if (!o.out.empty()) fmt::print("report: {}.html\n", o.out);
+  return {};
+}
+
+}  // namespace
+
+void add_scores(CLI::App& app) {
+  CLI::App* command =
+      app.add_subcommand("scores", "Which layers and linears need their bits, by several measures");
+  auto o = std::make_shared<Options>();
+  command->add_option("-m,--model", o->model, "Model: a path or a pulled name")->required();
+  command
+      ->add_option("--with", o->with,
+                   "Measures, with commas: nsds, nsds-product, index, kurtosis, kurtboost, zd, mse "
+                   "(from the weights alone); lieq, lieq-compactness, lieq-drop, lim (read a text); "
+                   "oracle (quantizes one linear after another: long); all")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->type_name("NAME[,NAME...]")
+      ->default_str("nsds,index,kurtosis,mse");
+  add_sensitivity_options(command, o->sensitivity);
+  command->add_option("-o,--out", o->out, "Report to write: OUT.json, OUT.md and OUT.html");
+  command->add_flag("--json", o->json, "One JSON object instead of text");
+  set_examples(command,
+               "planeloom scores -m smollm2-135m-instruct\n"
+               "planeloom scores -m smollm2-135m-instruct --with all -f prose.txt -o scores");
+  on_run(command, [o]() -> Status {
+    PL_CHECK(o->sensitivity.want(o->with));
+    return run(*o);
+  });
+}
+
+}  // namespace planeloom

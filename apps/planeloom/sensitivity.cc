@@ -1,0 +1,138 @@
+#include "sensitivity.h"
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+
+#include "base/file.h"
+#include "common.h"
+
+namespace planeloom {
+namespace {
+
+const std::vector<std::string> kOfWeights{"nsds", "nsds-product", "uniform", "index", "kurtosis",
+                                          "kurtboost", "zd",           "mse"},
+    kOfText{"lieq", "lieq-compactness", "lieq-drop", "lim"};
+constexpr const char* kOracle = "oracle";
+
+bool any_of(const SensitivityOptions& o, const std::vector<std::string>& names) {
+  return std::ranges::any_of(names, [&](const std::string& n) { return o.wants(n); });
+}
+
+/// Those that are wanted.
+void take(std::vector<Metric> from, const SensitivityOptions& o, std::vector<Metric>& to) {
+  for (Metric& m : from)
+    if (o.wants(m.name)) to.push_back(std::move(m));
+}
+
+/// The text that is read, and the last part of it, which is scored.
+struct Texts {
+  CalibrationText learn, score;
+};
+Result<Texts> read_texts(const Model& model, const SensitivityOptions& o, const Compute& compute,
+                         Progress& progress) {
+  if (o.text.none()) return fail("[scores] lieq, lim and the oracle read a text: not with none");
+  CalibrationOptions options = o.text;
+  const auto windows = [&](int64_t tokens) {
+    return std::max<int64_t>(1, tokens / options.context);
+  };
+  const int64_t learn = windows(o.text_tokens), score = windows(o.score_tokens);
+  options.windows = learn + score;
+  PL_TRY(const auto tokenizer, Tokenizer::from_metadata(model.file->metadata()));
+  PL_TRY(const CalibrationText text,
+         calibration_text(model, *tokenizer, compute, options, nullptr, progress));
+  if (text.windows() < 2)
+    return fail("[scores] {}: a window of {} tokens to learn from and one to score wanted",
+                text.description, options.context);
+  // A file may be too short for all: then both get less.
+  const int64_t last = std::max<int64_t>(1, text.windows() * score / (learn + score));
+  return Texts{text.first(text.windows() - last), text.last(last)};
+}
+
+/// The form nearest to two bits: what measures are held against.
+size_t two_bits(const std::vector<Form>& forms) {
+  size_t best = 0;
+  for (size_t f = 1; f < forms.size(); ++f)
+    if (std::abs(forms[f].quant.bits - 2) < std::abs(forms[best].quant.bits - 2)) best = f;
+  return best;
+}
+
+}  // namespace
+
+Status SensitivityOptions::want(const std::vector<std::string>& names) {
+  std::vector<std::string> known = kOfWeights;
+  known.insert(known.end(), kOfText.begin(), kOfText.end());
+  known.emplace_back(kOracle);
+  for (const std::string& name : names) {
+    if (name == "all") {
+      metrics.insert(known.begin(), known.end());
+      continue;
+    }
+    if (std::ranges::find(known, name) == known.end()) {
+      const std::string near = nearest(name, known);
+      return fail("[scores] no measure {}{}", name,
+                  near.empty() ? "; see --help" : "; did you mean " + near + "?");
+    }
+    metrics.insert(name);
+  }
+  return {};
+}
+
+void add_sensitivity_options(CLI::App* command, SensitivityOptions& o) {
+  command
+      ->add_option("-f,--file", o.text.sources,
+                   "Text files, and self: the model writes its own; several, with commas, share "
+                   "the tokens evenly")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->type_name("SOURCE[,SOURCE...]")
+      ->default_str("self");
+  command
+      ->add_option("--text-tokens", o.text_tokens, "How much of it the oracle quantizes by")
+      ->check(CLI::Range(512, 1 << 26))
+      ->capture_default_str();
+  command
+      ->add_option("--score-tokens", o.score_tokens, "How much more is scored")
+      ->check(CLI::Range(512, 1 << 26))
+      ->capture_default_str();
+  command
+      ->add_option("--choices", o.forms,
+                   "Forms that the oracle tries, with commas: trellis1 to trellis4, bitplane2g64 "
+                   "and the like, tritplane")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->type_name("FORM[,FORM...]")
+      ->default_str("trellis1,trellis2,trellis3,trellis4");
+  command->add_option("--seed", o.text.seed, "Of the self-written text and what is drawn")
+      ->capture_default_str();
+}
+
+Result<Sensitivity> measure_sensitivity(const Model& model, const SensitivityOptions& o,
+                                        const Compute& compute, Progress& progress) {
+  const auto begin = std::chrono::steady_clock::now();
+  Sensitivity out;
+  PL_TRY(const std::vector<Form> forms, parse_forms(o.forms));
+  std::optional<Texts> texts;
+  if (any_of(o, kOfText) || o.wants(kOracle)) {
+    PL_TRY(texts, read_texts(model, o, compute, progress));
+    out.text = texts->learn.description;
+  }
+  if (any_of(o, kOfWeights)) {
+    PL_TRY(out.weights, measure_weights(model, compute, progress));
+    take(weight_metrics(*out.weights), o, out.metrics);
+  }
+  if (any_of(o, kOfText)) {
+    PL_TRY(out.on_text, measure_on_text(model, texts->score, o.text.seed, compute, progress));
+    take(text_metrics(*out.on_text), o, out.metrics);
+  }
+  if (o.wants(kOracle)) {
+    PL_TRY(out.oracle,
+           measure_oracle(model, texts->learn, texts->score,
+                          {forms, o.text.seed, cache_dir() / "oracle"}, compute, progress));
+    out.oracle_at = out.metrics.size();
+    out.metrics.push_back(oracle_metric(*out.oracle, two_bits(forms)));
+  }
+  out.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  return out;
+}
+
+}  // namespace planeloom

@@ -1,0 +1,47 @@
+// What `scores` shows and `quantize --allocate` goes by.
+#pragma once
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "compress/layer_scores.h"
+#include "compress/oracle.h"
+
+namespace CLI {
+class App;
+}
+
+namespace planeloom {
+
+struct SensitivityOptions {
+  std::set<std::string> metrics;     // wanted
+  CalibrationOptions text;           // of measures that read one
+  std::vector<std::string> forms = kDefaultForms;
+  int64_t text_tokens = 16384;       // what the oracle's Hessians are made of, and
+  int64_t score_tokens = 4096;       // what is scored, after those
+
+  bool wants(std::string_view metric) const { return metrics.contains(std::string(metric)); }
+  /// An error for a name that is none; "all" stands for every one.
+  Status want(const std::vector<std::string>& names);
+};
+
+/// -f, --text-tokens, --score-tokens, --choices, --seed.
+void add_sensitivity_options(CLI::App* command, SensitivityOptions& o);
+
+struct Sensitivity {
+  std::vector<Metric> metrics;             // those that were wanted
+  std::optional<WeightMeasures> weights;   // what they are made of
+  std::optional<TextMeasures> on_text;
+  std::optional<Oracle> oracle;
+  size_t oracle_at = 0;                    // of metrics, with an oracle: its form of two bits or so
+  std::string text;                        // where it came from; empty: none was read
+  double seconds = 0;
+};
+
+/// Measures what the wanted metrics need and no more. The oracle's finished layers are kept in the
+/// cache (base/file.h).
+Result<Sensitivity> measure_sensitivity(const Model& model, const SensitivityOptions& o,
+                                        const Compute& compute, Progress& progress);
+
+}  // namespace planeloom

@@ -1,0 +1,106 @@
+#include "compress/allocation.h"
+
+#include <algorithm>
+
+#include "alloc/combine.h"
+#include "alloc/solver.h"
+#include "base/rng.h"
+#include "codecs/planes.h"
+
+namespace planeloom {
+namespace {
+
+/// Of a layer's linears, what they take in a form.
+using CostOf = FunctionRef<double(int64_t layer, Linear linear, size_t form)>;
+
+Result<Allocation> allocate_forms(const Model& model, const std::vector<Form>& forms, Grain grain,
+                                  double bits_per_weight, CostOf cost) {
+  Allocation out;
+  for (const Form& form : forms) out.forms.push_back(form.name);
+  double weights = 0, smallest = 0;
+  for (int64_t l = 0; l < model.config.layers; ++l)
+    for (const Linear linear : kBlockLinears) {
+      if (out.items.empty() || grain == Grain::kTensor || linear == kBlockLinears[0])
+        out.items.push_back({l, 0, {}, std::vector<int64_t>(forms.size(), 0),
+                             std::vector<double>(forms.size(), 0.0), 0});
+      Allocation::Item& item = out.items.back();
+      item.linears.push_back(linear);
+      const PackedMatrix& w = model.layers[static_cast<size_t>(l)].at(linear);
+      item.weights += w.rows * w.cols;
+      weights += static_cast<double>(w.rows * w.cols);
+      for (size_t f = 0; f < forms.size(); ++f) {
+        PL_TRY(const int64_t bytes, stored_bytes(forms[f], w.rows, w.cols));
+        item.bytes[f] += bytes;
+        item.cost[f] += cost(l, linear, f);
+      }
+    }
+  std::vector<std::vector<Choice>> choices;
+  for (const Allocation::Item& item : out.items) {
+    smallest += static_cast<double>(std::ranges::min(item.bytes));
+    auto& of_item = choices.emplace_back();
+    for (size_t f = 0; f < forms.size(); ++f) of_item.push_back({item.bytes[f], item.cost[f]});
+  }
+  if (8 * smallest > bits_per_weight * weights)
+    return fail("[quantize] {} bits per weight: the smallest of the forms take {:.3f}",
+                bits_per_weight, 8 * smallest / weights);
+  PL_TRY(const std::vector<int> chosen,
+         allocate(choices, static_cast<int64_t>(bits_per_weight * weights / 8)));
+  double bytes = 0;
+  for (size_t i = 0; i < chosen.size(); ++i) {
+    out.items[i].chosen = static_cast<size_t>(chosen[i]);
+    bytes += static_cast<double>(out.items[i].bytes[out.items[i].chosen]);
+  }
+  out.bits_per_weight = 8 * bytes / weights;
+  return out;
+}
+
+/// Relative squared error of a form on weights that are as rotated ones are.
+Result<double> gaussian_error(const Form& form, ThreadPool& pool) {
+  constexpr int64_t kRows = 32, kCols = 768;  // a multiple of every group
+  Rng rng(1);
+  std::vector<float> w(kRows * kCols);
+  for (float& x : w) x = static_cast<float>(rng.normal());
+  QuantOptions quant = form.quant;
+  quant.group = fitting_group(quant.group, kCols);
+  PL_TRY(const QuantResult made, quantize_layer({w, kRows, kCols}, quant, pool));
+  return made.report.weight_error * made.report.weight_error;
+}
+
+}  // namespace
+
+std::map<std::pair<int64_t, Linear>, QuantOptions> Allocation::options(
+    const std::vector<Form>& with) const {
+  std::map<std::pair<int64_t, Linear>, QuantOptions> own;
+  for (const Item& item : items)
+    for (const Linear linear : item.linears) own[{item.layer, linear}] = with[item.chosen].quant;
+  return own;
+}
+
+Result<Allocation> allocate_by_metric(const Model& model, const Metric& metric,
+                                      const std::vector<Form>& forms, Grain grain,
+                                      double bits_per_weight, ThreadPool& pool) {
+  std::vector<double> error(forms.size()), raw;
+  for (size_t f = 0; f < forms.size(); ++f) {
+    PL_TRY(error[f], gaussian_error(forms[f], pool));
+  }
+  for (int64_t l = 0; l < model.config.layers; ++l)
+    for (const Linear linear : kBlockLinears) raw.push_back(metric.of(l, linear));
+  const std::vector<double> sensitivity = unusual(raw);
+  return allocate_forms(model, forms, grain, bits_per_weight,
+                        [&](int64_t l, Linear linear, size_t f) {
+                          const auto at = static_cast<size_t>(l) * kLinears +
+                                          static_cast<size_t>(linear);
+                          return sensitivity[at] * error[f];
+                        });
+}
+
+Result<Allocation> allocate_by_oracle(const Model& model, const Oracle& oracle,
+                                      const std::vector<Form>& forms, Grain grain,
+                                      double bits_per_weight) {
+  return allocate_forms(model, forms, grain, bits_per_weight,
+                        [&](int64_t l, Linear linear, size_t f) {
+                          return oracle.kl[static_cast<size_t>(l)][static_cast<size_t>(linear)][f];
+                        });
+}
+
+}  // namespace planeloom

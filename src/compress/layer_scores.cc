@@ -1,0 +1,277 @@
+#include "compress/layer_scores.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "codecs/planes.h"
+#include "compress/decode_rows.h"
+#include "compress/statistics.h"
+#include "compress/text_pass.h"
+#include "eval/perplexity.h"
+#include "quant/quantizer.h"
+
+namespace planeloom {
+namespace {
+
+Status check_stop(const char* before, int64_t layer) {
+  return interrupted() ? fail("[scores] interrupted before {} of layer {}", before, layer)
+                       : Status{};
+}
+
+/// The Gram matrix of the head's rows, gains of the output norm folded in.
+std::vector<double> head_gram(const Model& model, const Compute& compute) {
+  constexpr int64_t kRows = 512;
+  SecondMoments moments(model.config.width);
+  std::vector<float> rows;
+  for (int64_t r = 0; r < model.vocab(); r += kRows) {
+    const int64_t count = std::min(kRows, model.vocab() - r);
+    decode_rows(compute, model.head, r, count, nullptr, rows);
+    for (int64_t i = 0; i < count * model.config.width; ++i)
+      rows[static_cast<size_t>(i)] *= model.output_norm[static_cast<size_t>(i % model.config.width)];
+    moments.add(compute, {rows.data(), count, model.config.width});
+  }
+  return moments.hessian();
+}
+
+double share_beyond(MatrixView w) {
+  double sum = 0, squares = 0, beyond = 0;
+  const int64_t n = w.rows * w.cols;
+  for (int64_t i = 0; i < n; ++i) {
+    sum += w.data[i];
+    squares += double{w.data[i]} * w.data[i];
+  }
+  const double mean = sum / static_cast<double>(n),
+               deviation = std::sqrt(std::max(0.0, squares / static_cast<double>(n) - mean * mean));
+  for (int64_t i = 0; i < n; ++i) beyond += std::abs(w.data[i] - mean) > deviation;
+  return beyond / static_cast<double>(n);
+}
+
+Result<MatrixMeasures> measure_matrix(MatrixView w, const Compute& compute) {
+  QuantOptions rtn;
+  rtn.method = "rtn";
+  rtn.group = fitting_group(rtn.group, w.cols);
+  rtn.isa = compute.kernels->isa;
+  double squares = 0;
+  for (int64_t i = 0; i < w.rows * w.cols; ++i) squares += double{w.data[i]} * w.data[i];
+  const auto n = static_cast<double>(w.rows * w.cols);
+  PL_TRY(const QuantResult rounded,
+         quantize_layer({{w.data, static_cast<size_t>(w.rows * w.cols)}, w.rows, w.cols}, rtn,
+                        *compute.pool));
+  const double error = rounded.report.weight_error;
+  return MatrixMeasures{kurtosis(w), share_beyond(w), error * error * squares / n};
+}
+
+/// Decodes a layer and says where its matrices and gains are.
+BlockWeights block_weights(const Model& model, int64_t layer, const Compute& compute,
+                           std::array<std::vector<float>, kLinears>& room) {
+  const LayerWeights& w = model.layers[static_cast<size_t>(layer)];
+  const auto view = [&](Linear linear) {
+    const PackedMatrix& m = w.at(linear);
+    auto& out = room[static_cast<size_t>(linear)];
+    decode_rows(compute, m, 0, m.rows, nullptr, out);
+    return MatrixView{out.data(), m.rows, m.cols};
+  };
+  BlockWeights b;
+  b.heads = model.config.heads;
+  b.kv_heads = model.config.kv_heads;
+  b.head_dim = model.config.head_dim;
+  b.q = view(Linear::kQ);
+  b.k = view(Linear::kK);
+  b.v = view(Linear::kV);
+  b.o = view(Linear::kO);
+  b.gate = view(Linear::kGate);
+  b.up = view(Linear::kUp);
+  b.down = view(Linear::kDown);
+  b.attention_norm = w.attention_norm;
+  b.ffn_norm = w.ffn_norm;
+  b.post_attention_norm = w.post_attention_norm;
+  b.post_ffn_norm = w.post_ffn_norm;
+  b.q_norm = w.q_norm;
+  b.k_norm = w.k_norm;
+  return b;
+}
+
+/// A measure of matrices, their mean over a layer.
+Metric of_matrices(std::string name, const WeightMeasures& m, double MatrixMeasures::*part,
+                   double sign) {
+  Metric metric{std::move(name), {}, {}};
+  for (const auto& matrices : m.matrices) {
+    auto& linear = metric.linear.emplace_back();
+    double sum = 0;
+    for (size_t i = 0; i < kLinears; ++i) sum += linear[i] = sign * matrices[i].*part;
+    metric.layer.push_back(sum / kLinears);
+  }
+  return metric;
+}
+
+/// Twice the kurtosis of layers that differ from the one before by more than two deviations of
+/// such differences.
+std::vector<double> kurtosis_boosted(std::vector<double> kurtosis) {
+  std::vector<double> difference;
+  double mean = 0, squares = 0;
+  for (size_t l = 1; l < kurtosis.size(); ++l)
+    difference.push_back(kurtosis[l] - kurtosis[l - 1]);
+  const auto n = static_cast<double>(difference.size());
+  for (const double d : difference) mean += d / n;
+  for (const double d : difference) squares += (d - mean) * (d - mean) / n;
+  for (size_t l = 1; l < kurtosis.size(); ++l)
+    if (std::abs(difference[l - 1] - mean) > 2 * std::sqrt(squares)) kurtosis[l] *= 2;
+  return kurtosis;
+}
+
+/// Steps of the golden ratio around a circle: whichever layers are the highest, they lie apart.
+double evenly(size_t l) {
+  const double turns = static_cast<double>(l) * 0.6180339887498949;
+  return turns - std::floor(turns);
+}
+
+constexpr Role kRoleOf[kLinears] = {Role::kQk,   Role::kQk, Role::kOv,  Role::kOv,
+                                    Role::kGate, Role::kUp, Role::kDown};
+
+Metric nsds_metric(std::string name, const WeightMeasures& m, Expressiveness form) {
+  NsdsScores scores = nsds_scores(m.roles, form);
+  Metric metric{std::move(name), std::move(scores.score), {}};
+  for (const auto& role : scores.role) {
+    auto& linear = metric.linear.emplace_back();
+    for (size_t i = 0; i < kLinears; ++i) linear[i] = role[static_cast<size_t>(kRoleOf[i])];
+  }
+  return metric;
+}
+
+/// Adds up second moments of what q, k and v read.
+class NormedInput final : public Hooks {
+ public:
+  NormedInput(const Compute& compute, int64_t width) : moments(width), compute_(compute) {}
+  Flow before_linear(int64_t, Linear linear, Rows x) override {
+    if (linear == Linear::kQ) moments.add(compute_, x);
+    return Flow::kContinue;
+  }
+  SecondMoments moments;
+
+ private:
+  const Compute& compute_;
+};
+
+/// -cos between rows of two (n, width) matrices, mean.
+double turned(std::span<const float> a, std::span<const float> b, int64_t width) {
+  double sum = 0;
+  const int64_t n = static_cast<int64_t>(a.size()) / width;
+  for (int64_t t = 0; t < n; ++t) {
+    double ab = 0, aa = 0, bb = 0;
+    for (int64_t i = t * width; i < (t + 1) * width; ++i) {
+      const double x = a[static_cast<size_t>(i)], y = b[static_cast<size_t>(i)];
+      ab += x * y;
+      aa += x * x;
+      bb += y * y;
+    }
+    if (aa > 0 && bb > 0) sum -= ab / std::sqrt(aa * bb);
+  }
+  return sum / static_cast<double>(n);
+}
+
+double perplexity_from(TextPass& pass, int64_t first) {
+  double sum = 0;
+  pass.finish(first, [&](int64_t, std::span<const float> logits, int32_t token) {
+    sum += negative_log_likelihood(logits, token);
+  });
+  return std::exp(sum / static_cast<double>(pass.scored()));
+}
+
+/// Compactness and energy of a layer's projections: of heads, then of q, k and v the mean.
+void add_geometry(const Model& model, int64_t layer, std::span<const double> moments, uint64_t seed,
+                  const Compute& compute, LieqMeasures& out) {
+  constexpr Linear kProjections[] = {Linear::kQ, Linear::kK, Linear::kV};
+  std::vector<float> w[3];
+  for (size_t i = 0; i < 3; ++i) {
+    const PackedMatrix& m = model.layers[static_cast<size_t>(layer)].at(kProjections[i]);
+    decode_rows(compute, m, 0, m.rows, nullptr, w[i]);
+  }
+  ProjectionGain gain[3];
+  compute.pool->parallel_for(3, 1, [&](int64_t begin, int64_t end, int) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t cols = model.config.width;
+      gain[i] = projection_gain({w[i].data(), static_cast<int64_t>(w[i].size()) / cols, cols},
+                                model.config.head_dim, moments, seed);
+    }
+  });
+  for (const ProjectionGain& g : gain) {
+    out.compactness += g.compactness / 3;
+    out.energy += g.energy / 3;
+  }
+}
+
+}  // namespace
+
+Result<WeightMeasures> measure_weights(const Model& model, const Compute& compute,
+                                       Progress& progress) {
+  WeightMeasures out;
+  const std::vector<double> vocabulary =
+      vocabulary_directions(head_gram(model, compute), model.config.width);
+  std::array<std::vector<float>, kLinears> room;
+  for (int64_t l = 0; l < model.config.layers; ++l) {
+    PL_CHECK(check_stop("the weights", l));
+    progress.update("weights", static_cast<uint64_t>(l),
+                    static_cast<uint64_t>(model.config.layers));
+    const BlockWeights block = block_weights(model, l, compute, room);
+    out.roles.push_back(measure_block(block, vocabulary, *compute.pool));
+    auto& matrices = out.matrices.emplace_back();
+    const MatrixView views[kLinears] = {block.q,    block.k,  block.v,   block.o,
+                                        block.gate, block.up, block.down};
+    for (size_t i = 0; i < kLinears; ++i) {
+      PL_TRY(matrices[i], measure_matrix(views[i], compute));
+    }
+  }
+  progress.update("weights", 1, 1);
+  return out;
+}
+
+std::vector<Metric> weight_metrics(const WeightMeasures& m) {
+  std::vector<Metric> all{nsds_metric("nsds", m, Expressiveness::kRatio),
+                          nsds_metric("nsds-product", m, Expressiveness::kProduct),
+                          {"uniform", {}, {}},
+                          {"index", {}, {}},
+                          of_matrices("kurtosis", m, &MatrixMeasures::kurtosis, 1),
+                          {"kurtboost", {}, {}},
+                          of_matrices("zd", m, &MatrixMeasures::beyond, -1),
+                          of_matrices("mse", m, &MatrixMeasures::mse, 1)};
+  for (size_t l = 0; l < m.matrices.size(); ++l) {
+    all[2].layer.push_back(evenly(l));
+    all[3].layer.push_back(0.0 - static_cast<double>(l));
+  }
+  all[5].layer = kurtosis_boosted(all[4].layer);
+  return all;
+}
+
+Result<TextMeasures> measure_on_text(const Model& model, const CalibrationText& text, uint64_t seed,
+                                     const Compute& compute, Progress& progress) {
+  PL_TRY(const auto pass, TextPass::create(model, text, compute));
+  TextMeasures out;
+  out.perplexity = perplexity_from(*pass, 0);
+  for (int64_t l = 0; l < model.config.layers; ++l) {
+    PL_CHECK(check_stop("the text", l));
+    progress.update("text", static_cast<uint64_t>(l), static_cast<uint64_t>(model.config.layers));
+    LieqMeasures& lieq = out.lieq.emplace_back();
+    lieq.perplexity_drop = perplexity_from(*pass, l + 1) - out.perplexity;
+    const std::vector<float> read(pass->hidden().begin(), pass->hidden().end());
+    NormedInput input(compute, model.config.width);
+    pass->pass(&input);
+    add_geometry(model, l, input.moments.hessian(), seed, compute, lieq);
+    out.turned.push_back(turned(read, pass->hidden(), model.config.width));
+  }
+  progress.update("text", 1, 1);
+  return out;
+}
+
+std::vector<Metric> text_metrics(const TextMeasures& m) {
+  std::vector<Metric> all{{"lieq", lieq_scores(m.lieq), {}},
+                          {"lieq-compactness", {}, {}},
+                          {"lieq-drop", {}, {}},
+                          {"lim", m.turned, {}}};
+  for (const LieqMeasures& l : m.lieq) {
+    all[1].layer.push_back(l.compactness);
+    all[2].layer.push_back(l.perplexity_drop);
+  }
+  return all;
+}
+
+}  // namespace planeloom

@@ -1,0 +1,71 @@
+// How sensitive the layers of a model are to losing bits, as published measures see it.
+#pragma once
+#include <array>
+#include <string>
+#include <vector>
+
+#include "alloc/lieq.h"
+#include "alloc/nsds.h"
+#include "compress/calibration.h"
+
+namespace planeloom {
+
+inline constexpr size_t kLinears = std::size(kBlockLinears);
+
+/// A measure's verdict.
+struct Metric {
+  std::string name;
+  std::vector<double> layer;  // (layers): the higher, the more it needs its bits
+  /// (layers) by Linear, where the measure tells them apart; else empty, each as its layer.
+  std::vector<std::array<double, kLinears>> linear;
+
+  double of(int64_t layer_index, Linear which) const {
+    const auto l = static_cast<size_t>(layer_index);
+    return linear.empty() ? layer[l] : linear[l][static_cast<size_t>(which)];
+  }
+};
+
+/// One matrix by itself.
+struct MatrixMeasures {
+  double kurtosis = 0;  // excess
+  double beyond = 0;    // share of weights further than a standard deviation from the mean
+  double mse = 0;       // mean squared error of two bits by rounding to nearest, groups of 64
+};
+
+/// What weights alone tell.
+struct WeightMeasures {
+  std::vector<BlockMeasures> roles;                            // (layers)
+  std::vector<std::array<MatrixMeasures, kLinears>> matrices;  // (layers)
+};
+
+/// Reads every weight once; no text. Memory: one layer and the moments of the head. The same
+/// figures for any number of threads. An error after Ctrl-C.
+Result<WeightMeasures> measure_weights(const Model& model, const Compute& compute,
+                                       Progress& progress);
+
+/// "nsds" (published code: strength / directions) and "nsds-product" (strength x directions), by
+/// layer and by linear: a linear has the scores of its role. Neighbours to compare with: "uniform"
+/// (no measure: an order that spreads the first so many evenly over the layers), "index" (the
+/// earlier, the more sensitive), "kurtosis", "kurtboost" (arXiv 2503.06518: kurtosis, twice
+/// where it jumps by more than two deviations from the layer before), "zd" (arXiv 2406.17415: fewer
+/// weights beyond one deviation, more important), "mse".
+std::vector<Metric> weight_metrics(const WeightMeasures& measures);
+
+/// What a text tells.
+struct TextMeasures {
+  double perplexity = 0;           // of the model as it is
+  std::vector<LieqMeasures> lieq;  // (layers)
+  std::vector<double> turned;      // (layers): -cos of what a layer reads and what it writes, mean
+};
+
+/// Runs the text through the model once per layer that is left out. `seed` draws the random
+/// projections. An error after Ctrl-C.
+Result<TextMeasures> measure_on_text(const Model& model, const CalibrationText& text, uint64_t seed,
+                                     const Compute& compute, Progress& progress);
+
+/// "lieq" (the first version's combination), "lieq-compactness" (the second version's score),
+/// "lieq-drop" (perplexity drop alone), and to compare with "lim" (arXiv 2406.17415: how much a
+/// layer turns what it reads).
+std::vector<Metric> text_metrics(const TextMeasures& measures);
+
+}  // namespace planeloom

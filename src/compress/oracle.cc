@@ -1,0 +1,246 @@
+#include "compress/oracle.h"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "base/file.h"
+#include "base/hash.h"
+#include "codecs/planes.h"
+#include "compress/decode_rows.h"
+#include "compress/statistics.h"
+#include "compress/text_pass.h"
+#include "compress/workspace.h"
+#include "eval/perplexity.h"
+
+namespace planeloom {
+namespace {
+
+/// Of linears that read the same, the first.
+constexpr Linear reads_as(Linear linear) {
+  switch (linear) {
+    case Linear::kK:
+    case Linear::kV:
+      return Linear::kQ;
+    case Linear::kUp:
+      return Linear::kGate;
+    default:
+      return linear;
+  }
+}
+
+/// Second moments of what a layer's linears read, rotated.
+class LayerMoments final : public Hooks {
+ public:
+  LayerMoments(const Compute& compute, const Config& config, uint32_t seed)
+      : compute_(compute), config_(config), seed_(seed) {}
+
+  Status prepare() {
+    for (const Linear linear : kBlockLinears) {
+      const int64_t cols = linear_shape(config_, linear).cols;
+      if (!rotations_.contains(cols)) {
+        PL_TRY(rotations_[cols], Rotation::make(cols, seed_));
+      }
+      if (reads_as(linear) == linear) moments_.emplace(linear, cols);
+    }
+    return {};
+  }
+  Flow before_linear(int64_t, Linear linear, Rows x) override {
+    if (const auto found = moments_.find(linear); found != moments_.end())
+      found->second.add(compute_, rotated_rows(compute_, *rotations_.at(x.cols), x, room_));
+    return Flow::kContinue;
+  }
+  std::vector<double> hessian(Linear linear) const {
+    return moments_.at(reads_as(linear)).hessian();
+  }
+  std::shared_ptr<const Rotation> rotation(int64_t cols) const { return rotations_.at(cols); }
+
+ private:
+  const Compute& compute_;
+  const Config& config_;
+  uint32_t seed_;
+  std::map<int64_t, std::shared_ptr<const Rotation>> rotations_;
+  std::map<Linear, SecondMoments> moments_;
+  std::vector<float> room_;
+};
+
+std::string fingerprint(const Model& model, const CalibrationText& learn,
+                        const CalibrationText& score, const OracleOptions& o) {
+  Sha256 hash;
+  const auto add = [&](std::string_view text) { hash.update(std::as_bytes(std::span(text))); };
+  add(fmt::format("oracle 1 {} seed {} {} {}\n", weights_hash(model), o.rotation_seed,
+                  learn.context, score.context));
+  for (const CalibrationText* text : {&learn, &score})
+    hash.update(std::as_bytes(std::span(text->tokens)));
+  for (const Form& form : o.forms) add(form.name + "\n");
+  return hash.hex();
+}
+
+/// Layers that are measured, in a file that is written anew after each.
+class Kept {
+ public:
+  Kept(const OracleOptions& o, const std::string& fingerprint) {
+    if (!o.folder.empty()) path_ = o.folder / (fingerprint + ".json");
+  }
+  /// What the file holds, as far as it is whole.
+  void read(Oracle& oracle, size_t layers) const {
+    const auto text = path_.empty() ? Result<std::string>(fail("none")) : read_file(path_);
+    if (!text) return;
+    const auto json = nlohmann::json::parse(*text, nullptr, false);
+    if (!json.is_array()) return;
+    for (const auto& layer : json) {
+      if (oracle.kl.size() == layers || !layer.is_array() || layer.size() != kLinears) return;
+      std::array<std::vector<double>, kLinears> linears;
+      for (size_t i = 0; i < kLinears; ++i) {
+        if (!layer[i].is_array() || layer[i].size() != oracle.forms.size()) return;
+        for (const auto& kl : layer[i]) {
+          if (!kl.is_number()) return;
+          linears[i].push_back(kl.get<double>());
+        }
+      }
+      oracle.kl.push_back(std::move(linears));
+    }
+  }
+  Status write(const Oracle& oracle) const {
+    if (path_.empty()) return {};
+    std::error_code error;
+    std::filesystem::create_directories(path_.parent_path(), error);
+    return write_file_atomically(path_, nlohmann::json(oracle.kl).dump());
+  }
+
+ private:
+  std::filesystem::path path_;
+};
+
+class Run {
+ public:
+  Run(const Model& model, const OracleOptions& options, const Compute& compute, Progress& progress)
+      : model_(model), options_(options), compute_(compute), progress_(progress) {
+    for (Form& form : options_.forms) form.quant.isa = compute.kernels->isa;
+  }
+
+  Status prepare(const CalibrationText& learn, const CalibrationText& score) {
+    PL_TRY(learn_, TextPass::create(model_, learn, compute_));
+    PL_TRY(score_, TextPass::create(model_, score, compute_));
+    PL_TRY(reference_, LogitStore::create(score_->scored(), model_.vocab()));
+    Status stored;
+    score_->finish(0, [&](int64_t, std::span<const float> logits, int32_t) {
+      if (stored) stored = reference_->append(logits);
+    });
+    return stored;
+  }
+  int64_t scored() const { return score_->scored(); }
+
+  void skip() {
+    learn_->pass(nullptr);
+    score_->pass(nullptr);
+  }
+
+  Status layer(std::array<std::vector<double>, kLinears>& out) {
+    const int64_t l = score_->layer();
+    LayerMoments moments(compute_, model_.config, static_cast<uint32_t>(options_.rotation_seed));
+    PL_CHECK(moments.prepare());
+    learn_->pass(&moments);
+    for (const Linear linear : kBlockLinears)
+      PL_CHECK(linear_of(l, linear, moments, out[static_cast<size_t>(linear)]));
+    score_->pass(nullptr);
+    return {};
+  }
+
+ private:
+  Status linear_of(int64_t l, Linear linear, const LayerMoments& moments,
+                   std::vector<double>& out) {
+    PackedMatrix& w = model_.layers[static_cast<size_t>(l)].at(linear);
+    const PackedMatrix original = w;
+    const auto rotation = moments.rotation(w.cols);
+    decode_rows(compute_, w, 0, w.rows, rotation.get(), weights_);
+    const std::vector<double> hessian = moments.hessian(linear);
+    for (const Form& form : options_.forms) {
+      const size_t done = static_cast<size_t>(l) * kLinears + static_cast<size_t>(linear);
+      if (interrupted())
+        return fail("[oracle] interrupted in layer {}; the same command goes on from there", l);
+      progress_.update("oracle", done * options_.forms.size() + out.size(),
+                       model_.layers.size() * kLinears * options_.forms.size());
+      QuantOptions quant = form.quant;
+      quant.group = fitting_group(quant.group, w.cols);
+      PL_TRY(const PreparedHessian prepared, prepare_hessian(hessian, original.cols, quant));
+      LayerInput input{weights_, original.rows, original.cols};
+      input.prepared = &prepared;
+      PL_TRY(const QuantResult quantized, quantize_layer(input, quant, *compute_.pool));
+      w = quantized.matrix.view();
+      w.rotation = rotation;
+      const Result<double> kl = divergence(l);
+      w = original;
+      PL_TRY(out.emplace_back(), kl);
+    }
+    return {};
+  }
+
+  Result<double> divergence(int64_t from) {
+    double sum = 0;
+    Status read;
+    std::vector<float> buffer;
+    score_->finish(from, [&](int64_t row, std::span<const float> logits, int32_t) {
+      const auto reference = reference_->row(row, buffer);
+      if (!reference) {
+        if (read) read = tl::unexpected(reference.error());
+        return;
+      }
+      sum += kl_divergence(*compute_.kernels, *reference, logits, p_, q_);
+    });
+    PL_CHECK(std::move(read));
+    return sum / static_cast<double>(score_->scored());
+  }
+
+  Model model_;
+  OracleOptions options_;
+  const Compute& compute_;
+  Progress& progress_;
+  std::unique_ptr<TextPass> learn_, score_;
+  std::unique_ptr<LogitStore> reference_;
+  std::vector<float> weights_, p_, q_;
+};
+
+}  // namespace
+
+Result<Oracle> measure_oracle(const Model& model, const CalibrationText& learn,
+                              const CalibrationText& score, const OracleOptions& options,
+                              const Compute& compute, Progress& progress) {
+  for (const Form& form : options.forms)
+    for (const Linear linear : kBlockLinears) {
+      const LinearShape shape = linear_shape(model.config, linear);
+      PL_CHECK(stored_bytes(form, shape.rows, shape.cols));
+    }
+  Oracle oracle;
+  for (const Form& form : options.forms) oracle.forms.push_back(form.name);
+  const Kept kept(options, fingerprint(model, learn, score, options));
+  kept.read(oracle, model.layers.size());
+  Run run(model, options, compute, progress);
+  PL_CHECK(run.prepare(learn, score));
+  oracle.scored = run.scored();
+  for (size_t l = 0; l < model.layers.size(); ++l) {
+    if (l < oracle.kl.size()) {
+      if (oracle.kl.size() < model.layers.size()) run.skip();
+      continue;
+    }
+    std::array<std::vector<double>, kLinears> layer;
+    PL_CHECK(run.layer(layer));
+    oracle.kl.push_back(std::move(layer));
+    PL_CHECK(kept.write(oracle));
+  }
+  progress.update("oracle", 1, 1);
+  return oracle;
+}
+
+Metric oracle_metric(const Oracle& oracle, size_t form) {
+  Metric metric{"oracle " + oracle.forms[form], {}, {}};
+  for (const auto& layer : oracle.kl) {
+    auto& linear = metric.linear.emplace_back();
+    double sum = 0;
+    for (size_t i = 0; i < kLinears; ++i) sum += linear[i] = layer[i][form];
+    metric.layer.push_back(sum);
+  }
+  return metric;
+}
+
+}  // namespace planeloom

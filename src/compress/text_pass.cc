@@ -1,0 +1,64 @@
+#include "compress/text_pass.h"
+
+#include <algorithm>
+
+#include "eval/perplexity.h"
+
+namespace planeloom {
+namespace {
+
+constexpr int64_t kLogitRows = 64;  // at a time
+
+}  // namespace
+
+Result<std::unique_ptr<TextPass>> TextPass::create(const Model& model, CalibrationText text,
+                                                   const Compute& compute) {
+  std::unique_ptr<TextPass> pass(new TextPass(model, std::move(text)));
+  SessionOptions options;
+  options.context = pass->text_.context;
+  options.activations = ActivationMode::kInt8;
+  options.cache = DType::kF32;
+  PL_TRY(pass->session_, Session::create(model, compute, options));
+  const int64_t size = pass->text_.context * model.config.width;
+  pass->hidden_.resize(static_cast<size_t>(pass->text_.windows() * size));
+  pass->window_.resize(static_cast<size_t>(size));
+  for (int64_t i = 0; i < pass->text_.windows(); ++i)
+    PL_CHECK(pass->session_->embed(pass->text_.window(i), pass->hidden_.data() + i * size));
+  return pass;
+}
+
+int64_t TextPass::scored() const {
+  return text_.windows() * scored_per_window({.context = text_.context, .windows = 0, .bos = {}});
+}
+
+void TextPass::pass(Hooks* hooks) {
+  session_->set_hooks(hooks);
+  for (int64_t i = 0; i < text_.windows(); ++i)
+    session_->run_layer(layer_, hidden_.data() + i * static_cast<int64_t>(window_.size()),
+                        text_.context, 0);
+  session_->set_hooks(nullptr);
+  ++layer_;
+}
+
+void TextPass::finish(int64_t first, Sink sink) {
+  const int64_t width = model_.config.width, vocab = model_.vocab(), begin = text_.context / 2,
+                end = text_.context - 1;
+  logits_.resize(static_cast<size_t>(kLogitRows * vocab));
+  int64_t row = 0;
+  for (int64_t i = 0; i < text_.windows(); ++i) {
+    std::copy_n(hidden_.begin() + i * static_cast<int64_t>(window_.size()), window_.size(),
+                window_.begin());
+    for (int64_t l = first; l < model_.config.layers; ++l)
+      session_->run_layer(l, window_.data(), text_.context, 0);
+    for (int64_t t = begin; t < end; t += kLogitRows) {
+      const int64_t rows = std::min(kLogitRows, end - t);
+      session_->logits(window_.data() + t * width, rows, logits_.data());
+      for (int64_t r = 0; r < rows; ++r)
+        sink(row++, std::span(logits_).subspan(static_cast<size_t>(r * vocab),
+                                               static_cast<size_t>(vocab)),
+             text_.window(i)[static_cast<size_t>(t + r + 1)]);
+    }
+  }
+}
+
+}  // namespace planeloom

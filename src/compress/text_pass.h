@@ -1,0 +1,44 @@
+// A text on its way through a model, layer by layer, and what the model says of it when something
+// is changed in the layer that it has come to.
+#pragma once
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "base/function_ref.h"
+#include "compress/calibration.h"
+
+namespace planeloom {
+
+class TextPass {
+ public:
+  /// Embeds the text. The model must outlive this; its matrices may be replaced between calls.
+  /// Activations are int8, as when served, and predictions of the second half of every window are
+  /// scored, as by perplexity (eval/perplexity.h).
+  static Result<std::unique_ptr<TextPass>> create(const Model& model, CalibrationText text,
+                                                  const Compute& compute);
+
+  int64_t layer() const { return layer_; }
+  /// What layer() reads: (windows, context, width).
+  std::span<const float> hidden() const { return hidden_; }
+  int64_t scored() const;  // predictions
+
+  /// Moves the text past layer(); `hooks` (null for none) sees every window's pass.
+  void pass(Hooks* hooks);
+
+  /// A scored prediction: which, its logits, and the token that came.
+  using Sink = FunctionRef<void(int64_t row, std::span<const float> logits, int32_t token)>;
+  /// Runs layers first ... of the model and its head on what layer() reads, which stays as it is.
+  void finish(int64_t first, Sink sink);
+
+ private:
+  TextPass(const Model& model, CalibrationText text) : model_(model), text_(std::move(text)) {}
+
+  const Model& model_;
+  CalibrationText text_;
+  std::unique_ptr<Session> session_;
+  int64_t layer_ = 0;
+  std::vector<float> hidden_, window_, logits_;
+};
+
+}  // namespace planeloom

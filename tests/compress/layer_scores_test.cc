@@ -1,0 +1,196 @@
+#include "compress/layer_scores.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "compress/allocation.h"
+#include "compress/oracle.h"
+#include "compress/quantize_model.h"
+#include "compress/run_helpers.h"
+#include "compress/text_pass.h"
+#include "eval/perplexity.h"
+
+namespace planeloom {
+namespace {
+
+constexpr int64_t kContext = 32;
+
+CalibrationText some_text(int64_t windows, uint64_t seed) {
+  Rng rng(seed);
+  CalibrationText text{kContext, {}, "drawn"};
+  for (int64_t i = 0; i < windows * kContext; ++i)
+    text.tokens.push_back(static_cast<int32_t>(rng.below(static_cast<uint64_t>(tiny().vocab()))));
+  return text;
+}
+
+struct Scores : testing::Test {
+  ThreadPool pool{2};
+  Compute compute{&pool, &kernels_for(Isa::kScalar)};
+  Silent silent;
+  Model model = tiny();
+};
+
+TEST_F(Scores, AWholePassIsPerplexity) {
+  const CalibrationText text = some_text(3, 1);
+  const auto pass = TextPass::create(model, text, compute);
+  ASSERT_TRUE(pass) << pass.error().message;
+  double sum = 0;
+  (*pass)->finish(0, [&](int64_t, std::span<const float> logits, int32_t token) {
+    sum += negative_log_likelihood(logits, token);
+  });
+  SessionOptions session;
+  session.cache = DType::kF32;
+  const auto scored = score_text(model, compute, session, text.tokens, {kContext, 0, {}}, nullptr,
+                                 nullptr, silent);
+  ASSERT_TRUE(scored) << scored.error().message;
+  EXPECT_EQ((*pass)->scored(), scored->tokens);
+  EXPECT_NEAR(std::exp(sum / static_cast<double>(scored->tokens)), scored->perplexity,
+              1e-9 * scored->perplexity);
+  // From a layer further on it is the same as long as nothing was changed or left out.
+  (*pass)->pass(nullptr);
+  double later = 0;
+  (*pass)->finish(1, [&](int64_t, std::span<const float> logits, int32_t token) {
+    later += negative_log_likelihood(logits, token);
+  });
+  EXPECT_EQ(later, sum);
+}
+
+TEST_F(Scores, EveryMetricHasEveryLayerAndIsTheSameForAnyThreads) {
+  const CalibrationText text = some_text(2, 2);
+  std::vector<Metric> metrics[2];
+  for (const int threads : {1, 2}) {
+    ThreadPool some(threads);
+    const Compute with{&some, compute.kernels};
+    const auto weights = measure_weights(model, with, silent);
+    ASSERT_TRUE(weights) << weights.error().message;
+    const auto on_text = measure_on_text(model, text, 1, with, silent);
+    ASSERT_TRUE(on_text) << on_text.error().message;
+    EXPECT_GT(on_text->perplexity, 1);
+    metrics[threads - 1] = weight_metrics(*weights);
+    for (Metric& m : text_metrics(*on_text)) metrics[threads - 1].push_back(std::move(m));
+  }
+  ASSERT_EQ(metrics[0].size(), 12);
+  for (size_t i = 0; i < metrics[0].size(); ++i) {
+    const Metric &a = metrics[0][i], &b = metrics[1][i];
+    EXPECT_EQ(a.layer.size(), model.layers.size()) << a.name;
+    EXPECT_EQ(a.layer, b.layer) << a.name;
+    EXPECT_EQ(a.linear, b.linear) << a.name;
+    for (const double s : a.layer) EXPECT_TRUE(std::isfinite(s)) << a.name;
+  }
+}
+
+// A linear in a form that keeps it as it is costs nothing; fewer bits cost more.
+TEST_F(Scores, TheOracleFallsWithBits) {
+  const auto forms = parse_forms(kDefaultForms);
+  ASSERT_TRUE(forms);
+  OracleOptions options{*forms, 1, {}};
+  const auto oracle =
+      measure_oracle(model, some_text(4, 3), some_text(2, 4), options, compute, silent);
+  ASSERT_TRUE(oracle) << oracle.error().message;
+  ASSERT_EQ(oracle->kl.size(), model.layers.size());
+  double sum[4] = {};
+  for (const auto& layer : oracle->kl)
+    for (const auto& linear : layer) {
+      ASSERT_EQ(linear.size(), 4);
+      for (size_t f = 0; f < 4; ++f) sum[f] += linear[f];
+    }
+  EXPECT_GT(sum[0], 2 * sum[1]);
+  EXPECT_GT(sum[1], 2 * sum[2]);
+  EXPECT_GT(sum[2], 2 * sum[3]);
+  EXPECT_GT(sum[3], 0);
+}
+
+TEST_F(Scores, TheOracleGoesOnWhereItWas) {
+  const Folder folder;
+  const auto forms = parse_forms(std::vector<std::string>{"trellis2"});
+  OracleOptions options{*forms, 1, folder.path / "oracle"};
+  const auto whole =
+      measure_oracle(model, some_text(2, 3), some_text(1, 4), options, compute, silent);
+  ASSERT_TRUE(whole) << whole.error().message;
+  const fs::path kept = fs::directory_iterator(options.folder)->path();
+  const std::string full = bytes_of(kept);
+  // The file as an interruption after the first layer leaves it, and as damage does.
+  const size_t first = full.find("]],") + 2;
+  for (const std::string& text : {full.substr(0, first) + "]", std::string("[[[1,2],"), full,
+                                  std::string(R"([[["x"]]])"), std::string()}) {
+    ASSERT_TRUE(write_file_atomically(kept, text));
+    const auto again =
+        measure_oracle(model, some_text(2, 3), some_text(1, 4), options, compute, silent);
+    ASSERT_TRUE(again) << again.error().message;
+    EXPECT_EQ(again->kl, whole->kl);
+    EXPECT_EQ(bytes_of(kept), full);
+  }
+}
+
+TEST_F(Scores, AnAllocationFitsAndFollowsItsScores) {
+  const auto forms = parse_forms(kDefaultForms);
+  Metric metric{"planted", {}, {}};
+  metric.layer.assign(model.layers.size(), 0.0);
+  metric.layer.back() = 5;
+  for (const Grain grain : {Grain::kLayer, Grain::kTensor})
+    for (const double bits : {2.4, 2.9, 3.3}) {
+      const auto found = allocate_by_metric(model, metric, *forms, grain, bits, pool);
+      ASSERT_TRUE(found) << found.error().message;
+      EXPECT_LE(found->bits_per_weight, bits);
+      if (grain == Grain::kTensor) {
+        EXPECT_GT(found->bits_per_weight, bits - 0.08);
+      }
+      const auto own = found->options(*forms);
+      EXPECT_EQ(own.size(), model.layers.size() * kLinears);
+      const auto last = static_cast<int64_t>(model.layers.size()) - 1;
+      EXPECT_GE(own.at({last, Linear::kDown}).bits, own.at({0, Linear::kDown}).bits);
+      if (grain == Grain::kLayer) {
+        for (const Linear linear : kBlockLinears)
+          EXPECT_EQ(own.at({0, linear}).bits, own.at({0, Linear::kQ}).bits);
+      }
+    }
+  EXPECT_FALSE(allocate_by_metric(model, metric, *forms, Grain::kTensor, 0.9, pool));
+}
+
+// Linears of one input in forms of three methods: each as it would be made alone, but for what the
+// others before it changed.
+TEST_F(Scores, AFileOfSeveralForms) {
+  const auto forms =
+      parse_forms(std::vector<std::string>{"trellis2", "bitplane2g64", "tritplane", "trellis3"});
+  ASSERT_TRUE(forms);
+  const Folder folder;
+  QuantizeOptions o;
+  o.quant = (*forms)[0].quant;
+  o.own[{0, Linear::kQ}] = (*forms)[1].quant;
+  o.own[{0, Linear::kK}] = (*forms)[2].quant;
+  o.own[{0, Linear::kV}] = (*forms)[3].quant;
+  o.rotation_seed = 1;
+  o.calibration.windows = 1;
+  o.calibration.context = 32;
+  const auto mixed = quantize_model(model, folder.path / "mixed.gguf", o, compute, silent);
+  ASSERT_TRUE(mixed) << mixed.error().message;
+  EXPECT_EQ(mixed->tensors[0].codec, "bitplane k=2 g=64 c=8");
+  EXPECT_EQ(mixed->tensors[1].codec, "tritplane g=64 r=3:2");
+  EXPECT_EQ(mixed->tensors[2].codec, "trellis k=3");
+  EXPECT_EQ(mixed->tensors[3].codec, "trellis k=2");
+  // The first layer's q, k and v read what no quantizing has changed: the same error as alone.
+  for (size_t f = 1; f < forms->size(); ++f) {
+    QuantizeOptions alone = o;
+    alone.own.clear();
+    alone.quant = (*forms)[f].quant;
+    const auto all = quantize_model(model, folder.path / "alone.gguf", alone, compute, silent);
+    ASSERT_TRUE(all) << all.error().message;
+    EXPECT_EQ(all->tensors[f - 1].error.output_error, mixed->tensors[f - 1].error.output_error);
+    EXPECT_EQ(all->tensors[f - 1].codec, mixed->tensors[f - 1].codec);
+  }
+}
+
+TEST(Forms, AreReadAndRefused) {
+  for (const char* name : {"trellis1", "trellis4", "bitplane2g64", "bitplane4g256", "tritplane"})
+    EXPECT_TRUE(parse_form(name)) << name;
+  for (const char* name : {"", "trellis", "trellis5", "trellis2x", "bitplane2", "bitplane2g",
+                           "bitplane2g63", "bitplane9g64", "tritplane3", "trellis99999999999",
+                           "trellis-2", "q4"})
+    EXPECT_FALSE(parse_form(name)) << name;
+  EXPECT_FALSE(parse_forms(std::vector<std::string>{"trellis2", "trellis2"}));
+  EXPECT_FALSE(parse_forms(std::vector<std::string>{}));
+}
+
+}  // namespace
+}  // namespace planeloom
