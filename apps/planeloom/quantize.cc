@@ -208,6 +208,8 @@ Status run(Options& o) {
   }
   PL_TRY(const std::optional<Allocation> allocation,
          choose_bits(o, model, context->compute(), progress));
+  if (o.quantize.guide_windows > 0)
+    o.quantize.learn_bytes = output_gradients_bytes(model, calibration.context);
   if (!o.memory.empty()) {
     PL_TRY(const uint64_t bytes, parse_bytes(o.memory));
     PL_TRY(calibration.windows, windows_within(model, o.quantize, bytes));

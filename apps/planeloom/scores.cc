@@ -23,8 +23,8 @@ constexpr std::string_view kLinearNames[] = {"q", "k", "v", "o", "gate", "up", "
 
 /// Roles and what they are made of, layer by layer.
 Table nsds_table(const WeightMeasures& m) {
-  Table table{"NSDS: vulnerability and expressiveness (strength / directions) of roles",
-              {{"layer"}}, {}};
+  Table table{
+      "NSDS: vulnerability and expressiveness (strength / directions) of roles", {{"layer"}}, {}};
   for (const std::string_view role : kRoleNames)
     for (const char* part : {"vulnerability", "strength", "directions"})
       table.columns.push_back({fmt::format("{} {}", role, part)});
@@ -51,8 +51,7 @@ Table lieq_table(const TextMeasures& m) {
 }
 
 Table oracle_table(const Oracle& oracle) {
-  Table table{"Oracle: mean KL when one linear alone is stored in a form",
-              {{"linear", false}}, {}};
+  Table table{"Oracle: mean KL when one linear alone is stored in a form", {{"linear", false}}, {}};
   for (const std::string& form : oracle.forms) table.columns.push_back({form});
   for (size_t l = 0; l < oracle.kl.size(); ++l)
     for (const Linear linear : kBlockLinears) {
@@ -149,9 +148,8 @@ Report make_report(const Options& o, const Sensitivity& s, AppContext& context) 
     const Metric& truth = s.metrics[s.oracle_at];
     for (const Metric& m : s.metrics)
       if (&m != &truth)
-        correlation[m.name] = {
-            {"layers", rank_correlation(m.layer, truth.layer)},
-            {"linears", rank_correlation(all_linears(m), all_linears(truth))}};
+        correlation[m.name] = {{"layers", rank_correlation(m.layer, truth.layer)},
+                               {"linears", rank_correlation(all_linears(m), all_linears(truth))}};
   }
   return r;
 }
@@ -187,10 +185,11 @@ void add_scores(CLI::App& app) {
   auto o = std::make_shared<Options>();
   command->add_option("-m,--model", o->model, "Model: a path or a pulled name")->required();
   command
-      ->add_option("--with", o->with,
-                   "Measures, with commas: nsds, nsds-product, index, kurtosis, kurtboost, zd, mse "
-                   "(from the weights alone); lieq, lieq-compactness, lieq-drop, lim (read a text); "
-                   "oracle (quantizes one linear after another: long); all")
+      ->add_option(
+          "--with", o->with,
+          "Measures, with commas: nsds, nsds-product, index, kurtosis, kurtboost, zd, mse "
+          "(from the weights alone); lieq, lieq-compactness, lieq-drop, lim (read a text); "
+          "oracle (quantizes one linear after another: long); all")
       ->delimiter(',')
       ->allow_extra_args(false)
       ->type_name("NAME[,NAME...]")

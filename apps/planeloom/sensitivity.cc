@@ -9,8 +9,8 @@
 namespace planeloom {
 namespace {
 
-const std::vector<std::string> kOfWeights{"nsds", "nsds-product", "uniform", "index", "kurtosis",
-                                          "kurtboost", "zd",           "mse"},
+const std::vector<std::string> kOfWeights{"nsds",     "nsds-product", "uniform", "index",
+                                          "kurtosis", "kurtboost",    "zd",      "mse"},
     kOfText{"lieq", "lieq-compactness", "lieq-drop", "lim"};
 constexpr const char* kOracle = "oracle";
 
@@ -86,12 +86,10 @@ void add_sensitivity_options(CLI::App* command, SensitivityOptions& o) {
       ->allow_extra_args(false)
       ->type_name("SOURCE[,SOURCE...]")
       ->default_str("self");
-  command
-      ->add_option("--text-tokens", o.text_tokens, "How much of it the oracle quantizes by")
+  command->add_option("--text-tokens", o.text_tokens, "How much of it the oracle quantizes by")
       ->check(CLI::Range(512, 1 << 26))
       ->capture_default_str();
-  command
-      ->add_option("--score-tokens", o.score_tokens, "How much more is scored")
+  command->add_option("--score-tokens", o.score_tokens, "How much more is scored")
       ->check(CLI::Range(512, 1 << 26))
       ->capture_default_str();
   command

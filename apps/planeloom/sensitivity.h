@@ -15,11 +15,11 @@ class App;
 namespace planeloom {
 
 struct SensitivityOptions {
-  std::set<std::string> metrics;     // wanted
-  CalibrationOptions text;           // of measures that read one
+  std::set<std::string> metrics;  // wanted
+  CalibrationOptions text;        // of measures that read one
   std::vector<std::string> forms = kDefaultForms;
-  int64_t text_tokens = 16384;       // what the oracle's Hessians are made of, and
-  int64_t score_tokens = 4096;       // what is scored, after those
+  int64_t text_tokens = 16384;  // what the oracle's Hessians are made of, and
+  int64_t score_tokens = 4096;  // what is scored, after those
 
   bool wants(std::string_view metric) const { return metrics.contains(std::string(metric)); }
   /// An error for a name that is none; "all" stands for every one.
@@ -30,12 +30,12 @@ struct SensitivityOptions {
 void add_sensitivity_options(CLI::App* command, SensitivityOptions& o);
 
 struct Sensitivity {
-  std::vector<Metric> metrics;             // those that were wanted
-  std::optional<WeightMeasures> weights;   // what they are made of
+  std::vector<Metric> metrics;            // those that were wanted
+  std::optional<WeightMeasures> weights;  // what they are made of
   std::optional<TextMeasures> on_text;
   std::optional<Oracle> oracle;
-  size_t oracle_at = 0;                    // of metrics, with an oracle: its form of two bits or so
-  std::string text;                        // where it came from; empty: none was read
+  size_t oracle_at = 0;  // of metrics, with an oracle: its form of two bits or so
+  std::string text;      // where it came from; empty: none was read
   double seconds = 0;
 };
 

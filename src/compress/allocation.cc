@@ -21,8 +21,12 @@ Result<Allocation> allocate_forms(const Model& model, const std::vector<Form>& f
   for (int64_t l = 0; l < model.config.layers; ++l)
     for (const Linear linear : kBlockLinears) {
       if (out.items.empty() || grain == Grain::kTensor || linear == kBlockLinears[0])
-        out.items.push_back({l, 0, {}, std::vector<int64_t>(forms.size(), 0),
-                             std::vector<double>(forms.size(), 0.0), 0});
+        out.items.push_back({l,
+                             0,
+                             {},
+                             std::vector<int64_t>(forms.size(), 0),
+                             std::vector<double>(forms.size(), 0.0),
+                             0});
       Allocation::Item& item = out.items.back();
       item.linears.push_back(linear);
       const PackedMatrix& w = model.layers[static_cast<size_t>(l)].at(linear);
@@ -86,12 +90,11 @@ Result<Allocation> allocate_by_metric(const Model& model, const Metric& metric,
   for (int64_t l = 0; l < model.config.layers; ++l)
     for (const Linear linear : kBlockLinears) raw.push_back(metric.of(l, linear));
   const std::vector<double> sensitivity = unusual(raw);
-  return allocate_forms(model, forms, grain, bits_per_weight,
-                        [&](int64_t l, Linear linear, size_t f) {
-                          const auto at = static_cast<size_t>(l) * kLinears +
-                                          static_cast<size_t>(linear);
-                          return sensitivity[at] * error[f];
-                        });
+  return allocate_forms(
+      model, forms, grain, bits_per_weight, [&](int64_t l, Linear linear, size_t f) {
+        const auto at = static_cast<size_t>(l) * kLinears + static_cast<size_t>(linear);
+        return sensitivity[at] * error[f];
+      });
 }
 
 Result<Allocation> allocate_by_oracle(const Model& model, const Oracle& oracle,

@@ -27,7 +27,8 @@ std::vector<double> head_gram(const Model& model, const Compute& compute) {
     const int64_t count = std::min(kRows, model.vocab() - r);
     decode_rows(compute, model.head, r, count, nullptr, rows);
     for (int64_t i = 0; i < count * model.config.width; ++i)
-      rows[static_cast<size_t>(i)] *= model.output_norm[static_cast<size_t>(i % model.config.width)];
+      rows[static_cast<size_t>(i)] *=
+          model.output_norm[static_cast<size_t>(i % model.config.width)];
     moments.add(compute, {rows.data(), count, model.config.width});
   }
   return moments.hessian();
@@ -92,7 +93,7 @@ BlockWeights block_weights(const Model& model, int64_t layer, const Compute& com
 }
 
 /// A measure of matrices, their mean over a layer.
-Metric of_matrices(std::string name, const WeightMeasures& m, double MatrixMeasures::*part,
+Metric of_matrices(std::string name, const WeightMeasures& m, double MatrixMeasures::* part,
                    double sign) {
   Metric metric{std::move(name), {}, {}};
   for (const auto& matrices : m.matrices) {
@@ -109,8 +110,7 @@ Metric of_matrices(std::string name, const WeightMeasures& m, double MatrixMeasu
 std::vector<double> kurtosis_boosted(std::vector<double> kurtosis) {
   std::vector<double> difference;
   double mean = 0, squares = 0;
-  for (size_t l = 1; l < kurtosis.size(); ++l)
-    difference.push_back(kurtosis[l] - kurtosis[l - 1]);
+  for (size_t l = 1; l < kurtosis.size(); ++l) difference.push_back(kurtosis[l] - kurtosis[l - 1]);
   const auto n = static_cast<double>(difference.size());
   for (const double d : difference) mean += d / n;
   for (const double d : difference) squares += (d - mean) * (d - mean) / n;

@@ -51,8 +51,10 @@ uint64_t quantize_memory(const Model& model, const QuantizeOptions& o) {
   };
   for (const PackedMatrix& w : model.layers[0].linears) add(w, reads);
   if (o.embedding_bits > 0) add(model.head, reads);
-  const double outputs = o.guide_windows > 0 ? static_cast<double>(OutputMoments::bytes(model)) : 0;
-  return static_cast<uint64_t>(kProcess + text + outputs + stage + layer);
+  const bool guided = o.guide_windows > 0;
+  const double outputs = guided ? static_cast<double>(OutputMoments::bytes(model)) : 0,
+               learning = guided ? static_cast<double>(o.learn_bytes) : 0;
+  return static_cast<uint64_t>(kProcess + outputs + std::max(learning, text + stage + layer));
 }
 
 Result<int64_t> windows_within(const Model& model, QuantizeOptions o, uint64_t bytes) {

@@ -6,9 +6,8 @@
 namespace planeloom {
 
 /// About how many bytes quantize_model takes at its largest, files that are mapped not counted: the
-/// hidden states of the calibration text, the moments of outputs and the widest linear with its
-/// statistics; the room of learn_outputs is not in it (docs/cli.md has
-/// what was measured beside it).
+/// hidden states of the calibration text and the widest linear with its statistics, or what learns
+/// the moments of outputs before, and those moments (docs/cli.md has what was measured beside it).
 uint64_t quantize_memory(const Model& model, const QuantizeOptions& options);
 
 /// As many windows of the calibration text as fit `bytes`, at most those of the options and at

@@ -29,6 +29,7 @@ struct QuantizeOptions {
   /// stands alone. What learns it (train/output_gradients.h) is given the model and the windows.
   int64_t guide_windows = 0;
   std::function<Result<OutputMoments>(const Model&, const CalibrationText&)> learn_outputs;
+  uint64_t learn_bytes = 0;  // what that takes beside its result
   /// Also the embedding and the head, as rotated trellis codes of so many bits; 0: as they came.
   int embedding_bits = 0;
   /// Leaves OUT.partial when the file is written: the same run then gives the same file again in

@@ -54,8 +54,8 @@ void TextPass::finish(int64_t first, Sink sink) {
       const int64_t rows = std::min(kLogitRows, end - t);
       session_->logits(window_.data() + t * width, rows, logits_.data());
       for (int64_t r = 0; r < rows; ++r)
-        sink(row++, std::span(logits_).subspan(static_cast<size_t>(r * vocab),
-                                               static_cast<size_t>(vocab)),
+        sink(row++,
+             std::span(logits_).subspan(static_cast<size_t>(r * vocab), static_cast<size_t>(vocab)),
              text_.window(i)[static_cast<size_t>(t + r + 1)]);
     }
   }

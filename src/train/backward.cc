@@ -8,9 +8,6 @@
 namespace planeloom {
 namespace {
 
-/// Rows of a linear that are turned over at a time; a head has many.
-constexpr int64_t kSlice = 8192;
-
 /// Sixteen rows as columns, out[c * stride + r], from the integers that they are served with.
 void turned_codes(const Compute& compute, const PackedMatrix& w, int64_t first, int64_t count,
                   BackwardScratch::Worker& room, int64_t stride, float* out) {
@@ -66,8 +63,8 @@ void turned_rows(const Compute& compute, const PackedMatrix& w, int64_t first, i
 void linear_backward(const Compute& compute, const PackedMatrix& w, const float* dy, int64_t tokens,
                      bool add, BackwardScratch& scratch, float* dx) {
   float* part = at_least(scratch.part, tokens * w.cols);
-  for (int64_t first = 0; first < w.rows; first += kSlice) {
-    const int64_t rows = std::min(kSlice, w.rows - first);
+  for (int64_t first = 0; first < w.rows; first += kBackwardSlice) {
+    const int64_t rows = std::min(kBackwardSlice, w.rows - first);
     float* turned = at_least(scratch.turned, w.cols * rows);
     turned_rows(compute, w, first, rows, scratch, turned);
     const PackedMatrix transposed{

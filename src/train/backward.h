@@ -8,6 +8,9 @@
 
 namespace planeloom {
 
+/// Rows of a linear that are turned over at a time; a head has many.
+inline constexpr int64_t kBackwardSlice = 8192;
+
 /// Room that grows on first use.
 struct BackwardScratch {
   struct Worker {

@@ -46,6 +46,20 @@ Result<Gradient> Gradient::make(const Model& model, const Compute& compute, Acti
   return Gradient(model, compute, mode);
 }
 
+uint64_t Gradient::bytes(const Model& model, int64_t tokens) {
+  const Config& c = model.config;
+  const int64_t widest = std::max({c.width, c.q_width(), c.ffn}), q = c.q_width(),
+                kv = c.kv_width(), tape = 4 * c.width + 3 * q + 4 * kv + 2 * c.ffn,
+                passing = 5 * c.width + 2 * (q + kv) + c.ffn;
+  // Beside those: a linear's share of dx, its inputs as panels, keys' and values' gradients by
+  // head, logits, and a slice of turned weights.
+  const int64_t per_token = c.layers * tape + passing + 2 * widest + 2 * q,
+                logits = std::min(tokens, std::max<int64_t>(16, kLogits / model.vocab())) *
+                         model.vocab();
+  return static_cast<uint64_t>(tokens * per_token + logits + kBackwardSlice * widest) *
+         sizeof(float);
+}
+
 void Gradient::reserve(int64_t tokens) {
   if (tokens == tokens_) return;
   tokens_ = tokens;

@@ -1,6 +1,7 @@
 // How the distance of a quantized model from its original depends on the scalars that distillation
 // may change: one forward and one backward pass over a window.
 #pragma once
+#include <cstdint>
 #include <span>
 #include <vector>
 
@@ -16,6 +17,9 @@ class Gradient {
   /// the backward pass takes the rounding for none ("straight through"). An error for what the
   /// backward pass does not know: soft-capped attention or logits.
   static Result<Gradient> make(const Model& model, const Compute& compute, ActivationMode mode);
+
+  /// About how many bytes a pass over so many tokens takes.
+  static uint64_t bytes(const Model& model, int64_t tokens);
 
   /// What the unquantized model says after `rows` tokens from `first` on: (rows, vocab), valid
   /// until the next call.

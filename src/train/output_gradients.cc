@@ -25,4 +25,8 @@ Result<OutputMoments> output_gradients(const Model& model, const CalibrationText
   return moments;
 }
 
+uint64_t output_gradients_bytes(const Model& model, int64_t context) {
+  return Gradient::bytes(model, context);
+}
+
 }  // namespace planeloom

@@ -11,4 +11,7 @@ namespace planeloom {
 Result<OutputMoments> output_gradients(const Model& model, const CalibrationText& text,
                                        uint64_t seed, const Compute& compute, Progress& progress);
 
+/// About how many bytes that takes beside its result, for windows of so many tokens.
+uint64_t output_gradients_bytes(const Model& model, int64_t context);
+
 }  // namespace planeloom

@@ -27,6 +27,10 @@ TEST(Memory, GrowsWithWhatIsKept) {
   more = plain;
   more.guide_windows = 4;
   EXPECT_EQ(quantize_memory(model, more) - bytes, OutputMoments::bytes(model));
+  more.learn_bytes = 1000;  // less than what comes after it
+  EXPECT_EQ(quantize_memory(model, more) - bytes, OutputMoments::bytes(model));
+  more.learn_bytes = uint64_t{1} << 40;
+  EXPECT_GT(quantize_memory(model, more), uint64_t{1} << 40);
   more = plain;
   more.calibration.sources = {std::string(kNoSource)};
   EXPECT_LT(quantize_memory(model, more), bytes);
