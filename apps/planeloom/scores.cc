@@ -75,6 +75,20 @@ Table layer_table(const std::vector<Metric>& metrics) {
   return table;
 }
 
+/// The same for linears: of measures that know only layers the layer's.
+Table linear_score_table(const std::vector<Metric>& metrics) {
+  Table table{"Linears", {{"linear", false}}, {}};
+  for (const Metric& m : metrics) table.columns.push_back({m.name});
+  for (size_t l = 0; l < metrics[0].layer.size(); ++l)
+    for (const Linear linear : kBlockLinears) {
+      auto& row = table.rows.emplace_back();
+      row.push_back(linear_name(static_cast<int64_t>(l), linear));
+      for (const Metric& m : metrics)
+        row.push_back(fmt::format("{:.4g}", m.of(static_cast<int64_t>(l), linear)));
+    }
+  return table;
+}
+
 std::vector<double> all_linears(const Metric& m) {
   std::vector<double> all;
   for (size_t l = 0; l < m.layer.size(); ++l)
@@ -138,6 +152,7 @@ Report make_report(const Options& o, const Sensitivity& s, AppContext& context) 
   r.environment = host_environment(context.threads(), context.isa());
   r.tables.push_back(layer_table(s.metrics));
   if (s.oracle) r.tables.push_back(correlation_table(s.metrics, s.metrics[s.oracle_at]));
+  r.tables.push_back(linear_score_table(s.metrics));
   if (s.weights && o.sensitivity.wants("nsds")) r.tables.push_back(nsds_table(*s.weights));
   if (s.on_text) r.tables.push_back(lieq_table(*s.on_text));
   if (s.oracle) r.tables.push_back(oracle_table(*s.oracle));
