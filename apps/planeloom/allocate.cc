@@ -27,30 +27,33 @@ std::optional<size_t> one_less(const Allocation::Item& item) {
 }  // namespace
 
 void add_allocate_options(CLI::App* command, AllocateOptions& o) {
-  command
-      ->add_option("--allocate", o.metric,
-                   "Give every linear a form of its own within --bpw or --size, by this measure of "
-                   "how much it needs its bits: nsds, lieq, oracle (measures each in every form: "
-                   "long, kept for the next time) and the others of planeloom scores, or uniform "
-                   "(layers spread evenly)")
-      ->type_name("MEASURE");
+  auto* allocate =
+      command
+          ->add_option(
+              "--allocate", o.metric,
+              "Give every linear a form of its own within --bpw or --size, by this measure of "
+              "how much it needs its bits: nsds, lieq, oracle (measures each in every form: "
+              "long, kept for the next time) and the others of planeloom scores, or uniform "
+              "(layers spread evenly). The last quarter of the calibration text, at most 4,096 "
+              "tokens, is scored, the rest learnt from")
+          ->check(measure_name())
+          ->type_name("MEASURE");
   command
       ->add_option("--choices", o.forms,
                    "--allocate: the forms, with commas: trellis1 to trellis4, bitplane2g64 and the "
                    "like, tritplane")
       ->delimiter(',')
       ->allow_extra_args(false)
+      ->needs(allocate)
       ->type_name("FORM[,FORM...]")
       ->default_str("trellis1,trellis2,trellis3,trellis4");
   command
       ->add_option("--grain", o.grain,
                    "--allocate: whether linears (tensor) or whole layers (layer) have forms of "
                    "their own")
-      ->transform(CLI::CheckedTransformer(
-          std::map<std::string, Grain>{{"layer", Grain::kLayer}, {"tensor", Grain::kTensor}},
-          CLI::ignore_case))
-      ->type_name("GRAIN")
-      ->default_str("tensor");
+      ->check(CLI::IsMember({"layer", "tensor"}))
+      ->needs(allocate)
+      ->capture_default_str();
 }
 
 Result<Allocation> allocate_bits(const Model& model, const AllocateOptions& o,
@@ -58,15 +61,16 @@ Result<Allocation> allocate_bits(const Model& model, const AllocateOptions& o,
                                  const Compute& compute, Progress& progress) {
   PL_TRY(const std::vector<Form> forms, parse_forms(o.forms));
   SensitivityOptions sensitivity;
-  PL_CHECK(sensitivity.want({o.metric}));
-  if (sensitivity.metrics.size() != 1) return fail("[quantize] --allocate wants one measure");
+  sensitivity.metrics = {o.metric};
   sensitivity.text = text;
-  sensitivity.text_tokens = std::min(sensitivity.text_tokens, text.windows * text.context);
+  sensitivity.text_tokens = text.windows * text.context;
+  sensitivity.score_tokens = std::min(sensitivity.score_tokens, sensitivity.text_tokens / 4);
   sensitivity.forms = o.forms;
   PL_TRY(const Sensitivity s, measure_sensitivity(model, sensitivity, compute, progress));
   progress.finish();
-  if (s.oracle) return allocate_by_oracle(model, *s.oracle, forms, o.grain, bits_per_weight);
-  return allocate_by_metric(model, s.metrics[0], forms, o.grain, bits_per_weight, *compute.pool);
+  const Grain grain = o.grain == "layer" ? Grain::kLayer : Grain::kTensor;
+  if (s.oracle) return allocate_by_oracle(model, *s.oracle, forms, grain, bits_per_weight);
+  return allocate_by_metric(model, s.metrics[0], forms, grain, bits_per_weight, *compute.pool);
 }
 
 Table allocation_table(const Allocation& a) {

@@ -10,11 +10,11 @@ namespace planeloom {
 
 struct AllocateOptions {
   std::string metric;  // empty: not asked for
-  Grain grain = Grain::kTensor;
+  std::string grain = "tensor";
   std::vector<std::string> forms = kDefaultForms;
 };
 
-/// --allocate, --choices, --grain.
+/// --allocate and, of no use without it, --choices and --grain.
 void add_allocate_options(CLI::App* command, AllocateOptions& o);
 
 /// Measures what the metric needs, a text of these sources where it reads one, and allocates. Bits

@@ -1,5 +1,7 @@
 #include "common.h"
 
+#include "base/file.h"
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cctype>
@@ -107,7 +109,7 @@ Status check_new_file(std::string_view command, const std::string& out,
       return fail("[{}] {} is the input itself", command, out);
   if (std::filesystem::exists(out, error) && !force)
     return fail("[{}] {} exists; --force replaces it", command, out);
-  return {};
+  return check_output(out);
 }
 
 std::string nearest(std::string_view word, const std::vector<std::string>& known) {

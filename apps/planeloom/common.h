@@ -62,7 +62,8 @@ CLI::Validator range(int64_t least, int64_t most);
 /// which near name exists, or how to pull it.
 Result<std::filesystem::path> resolve_model(const std::string& name);
 
-/// An error unless `out` may be written: none of the inputs, and not there or to be replaced.
+/// An error unless `out` may be written: none of the inputs, not there or to be replaced, and in a
+/// folder that is there.
 Status check_new_file(std::string_view command, const std::string& out,
                       std::span<const std::filesystem::path> inputs, bool force);
 

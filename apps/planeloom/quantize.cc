@@ -1,5 +1,8 @@
 // planeloom quantize: every linear of a model to bit-planes or trit-planes.
+#include <fmt/ranges.h>
+
 #include <CLI/CLI.hpp>
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <optional>
 
@@ -58,12 +61,15 @@ Report make_report(const Options& o, const QuantizeSummary& s,
                    const std::optional<DistillSummary>& distilled, AppContext& context) {
   Report r;
   const std::string method = o.awq ? "awq" : allocation ? "mixed" : o.quantize.quant.method;
-  r.title = fmt::format("Quantization with {}", method);
-  r.config = {{"model", o.model},
-              {"method", method},
-              {"bits", std::to_string(o.quantize.quant.bits)},
-              {"group", std::to_string(o.quantize.quant.group)},
-              {"calibration", s.calibration}};
+  r.title = allocation ? fmt::format("Quantization in forms by {}", o.allocate.metric)
+                       : fmt::format("Quantization with {}", method);
+  r.config = {{"model", o.model}, {"method", method}};
+  if (allocation)
+    r.config.emplace_back("forms", fmt::format("{}", fmt::join(allocation->forms, ", ")));
+  else
+    r.config.insert(r.config.end(), {{"bits", std::to_string(o.quantize.quant.bits)},
+                                     {"group", std::to_string(o.quantize.quant.group)}});
+  r.config.emplace_back("calibration", s.calibration);
   if (o.quantize.upstream > 0)
     r.config.emplace_back("upstream", fmt::format("{}", o.quantize.upstream));
   if (o.quantize.guide_windows > 0)
@@ -159,9 +165,8 @@ Result<ScoredModel> score_after(const Options& o, const std::filesystem::path& o
   return score_model(o.out, text, options, compute, reference.get(), progress);
 }
 
-/// Bits for every linear, as --bpw, --size and --allocate say; of the last the allocation.
-Result<std::optional<Allocation>> choose_bits(Options& o, const Model& model,
-                                              const Compute& compute, Progress& progress) {
+/// Bits for every linear, as --bpw or --size say; those of linears that --allocate has to share.
+Result<double> set_bits(Options& o, const Model& model) {
   QuantizeOptions& quantize = o.quantize;
   std::optional<BitBudget> budget;
   if (!o.size.empty()) {
@@ -169,23 +174,22 @@ Result<std::optional<Allocation>> choose_bits(Options& o, const Model& model,
     PL_TRY(SizeBudget whole, trellis_within_bytes(model, bytes));
     quantize.embedding_bits = whole.embedding_bits;
     budget = std::move(whole.linears);
-  } else if (o.bpw != 0 && o.allocate.metric.empty()) {
-    const bool trellis = quantize.quant.method == "trellis";
-    PL_TRY(budget, trellis ? trellis_within(model, o.bpw)
-                           : planes_within(model, quantize.quant.group, quantize.quant.coefficients,
-                                           o.bpw));
   }
-  if (o.allocate.metric.empty()) {
-    if (budget) budget->give(quantize);
-    return std::nullopt;
+  if (!o.allocate.metric.empty()) {
+    PL_TRY(const std::vector<Form> forms, parse_forms(o.allocate.forms));
+    quantize.quant = forms[0].quant;
+    const double bits = budget ? budget->bits_per_weight : o.bpw;
+    PL_CHECK(check_budget(model, forms, bits));
+    return bits;
   }
-  const double bits = o.size.empty() ? o.bpw : budget->bits_per_weight;
-  PL_TRY(Allocation allocation,
-         allocate_bits(model, o.allocate, quantize.calibration, bits, compute, progress));
-  PL_TRY(const std::vector<Form> forms, parse_forms(o.allocate.forms));
-  quantize.quant = forms[0].quant;
-  quantize.own = allocation.options(forms);
-  return std::optional(std::move(allocation));
+  if (o.bpw != 0) {
+    const QuantOptions& quant = quantize.quant;
+    PL_TRY(budget, quant.method == "trellis"
+                       ? trellis_within(model, o.bpw)
+                       : planes_within(model, quant.group, quant.coefficients, o.bpw));
+  }
+  if (budget) budget->give(quantize);
+  return 0;
 }
 
 Status run(Options& o) {
@@ -206,8 +210,7 @@ Status run(Options& o) {
         write_awq_scaled(model, awq_scaled(o), calibration, quant, context->compute(), progress));
     PL_TRY(model, load_model(awq_scaled(o)));
   }
-  PL_TRY(const std::optional<Allocation> allocation,
-         choose_bits(o, model, context->compute(), progress));
+  PL_TRY(const double to_share, set_bits(o, model));
   if (o.quantize.guide_windows > 0)
     o.quantize.learn_bytes = output_gradients_bytes(model, calibration.context);
   if (!o.memory.empty()) {
@@ -215,6 +218,13 @@ Status run(Options& o) {
     PL_TRY(calibration.windows, windows_within(model, o.quantize, bytes));
   }
   o.quantize.guide_windows = std::min(o.quantize.guide_windows, calibration.windows);
+  std::optional<Allocation> allocation;
+  if (!o.allocate.metric.empty()) {
+    PL_TRY(allocation,
+           allocate_bits(model, o.allocate, calibration, to_share, context->compute(), progress));
+    PL_TRY(const std::vector<Form> forms, parse_forms(o.allocate.forms));
+    o.quantize.own = allocation->options(forms);
+  }
   o.quantize.learn_outputs = [&](const Model& original, const CalibrationText& text) {
     return output_gradients(original, text, calibration.seed, context->compute(), progress);
   };
@@ -423,10 +433,13 @@ void add_quantize(CLI::App& app) {
       if (bpw->empty() && size->empty())
         return fail("[quantize] --allocate needs to know how much: --bpw or --size");
       if (!method->empty() || o->group > 0 || o->rotate || o->no_rotate ||
-          o->quantize.quant.coefficients != Coefficients::kHalf || o->quantize.quant.refine > 0)
+          o->quantize.quant.coefficients != Coefficients::kHalf || o->quantize.quant.refine > 0 ||
+          o->quantize.quant.clip)
         return fail(
             "[quantize] --allocate chooses methods and their settings: say which with --choices");
     }
+    if (!bpw->empty() && !std::isfinite(o->bpw))
+      return fail("[quantize] --bpw {}: a number of bits wanted", o->bpw);
     if (!bpw->empty() || !size->empty()) {
       if (!bits->empty() || !o->quantize.bits.empty())
         return fail("[quantize] {} chooses the bits: not with --bits or --bits-for",

@@ -1,6 +1,9 @@
 #include "sensitivity.h"
 
+#include <fmt/format.h>
+
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
 
 #include "base/file.h"
@@ -13,6 +16,13 @@ const std::vector<std::string> kOfWeights{"nsds",     "nsds-product", "uniform",
                                           "kurtosis", "kurtboost",    "zd",      "mse"},
     kOfText{"lieq", "lieq-compactness", "lieq-drop", "lim"};
 constexpr const char* kOracle = "oracle";
+
+std::vector<std::string> known_measures() {
+  std::vector<std::string> known = kOfWeights;
+  known.insert(known.end(), kOfText.begin(), kOfText.end());
+  known.emplace_back(kOracle);
+  return known;
+}
 
 bool any_of(const SensitivityOptions& o, const std::vector<std::string>& names) {
   return std::ranges::any_of(names, [&](const std::string& n) { return o.wants(n); });
@@ -32,20 +42,18 @@ Result<Texts> read_texts(const Model& model, const SensitivityOptions& o, const 
                          Progress& progress) {
   if (o.text.none()) return fail("[scores] lieq, lim and the oracle read a text: not with none");
   CalibrationOptions options = o.text;
-  const auto windows = [&](int64_t tokens) {
-    return std::max<int64_t>(1, tokens / options.context);
-  };
-  const int64_t learn = windows(o.text_tokens), score = windows(o.score_tokens);
-  options.windows = learn + score;
+  const auto sources = static_cast<int64_t>(options.sources.size());
+  options.windows = std::max(2 * sources, o.text_tokens / options.context);
   PL_TRY(const auto tokenizer, Tokenizer::from_metadata(model.file->metadata()));
   PL_TRY(const CalibrationText text,
          calibration_text(model, *tokenizer, compute, options, nullptr, progress));
   if (text.windows() < 2)
     return fail("[scores] {}: a window of {} tokens to learn from and one to score wanted",
                 text.description, options.context);
-  // A file may be too short for all: then both get less.
-  const int64_t last = std::max<int64_t>(1, text.windows() * score / (learn + score));
-  return Texts{text.first(text.windows() - last), text.last(last)};
+  // Every source has its turn in what is scored; a short file gives less of both.
+  const int64_t score = std::clamp<int64_t>(o.score_tokens / options.context, sources,
+                                            std::max(sources, text.windows() / 2));
+  return Texts{text.first(text.windows() - score), text.last(score)};
 }
 
 /// The form nearest to two bits: what measures are held against.
@@ -58,23 +66,27 @@ size_t two_bits(const std::vector<Form>& forms) {
 
 }  // namespace
 
-Status SensitivityOptions::want(const std::vector<std::string>& names) {
-  std::vector<std::string> known = kOfWeights;
-  known.insert(known.end(), kOfText.begin(), kOfText.end());
-  known.emplace_back(kOracle);
+void SensitivityOptions::want(const std::vector<std::string>& names) {
   for (const std::string& name : names) {
     if (name == "all") {
+      const std::vector<std::string> known = known_measures();
       metrics.insert(known.begin(), known.end());
-      continue;
+    } else {
+      metrics.insert(name);
     }
-    if (std::ranges::find(known, name) == known.end()) {
-      const std::string near = nearest(name, known);
-      return fail("[scores] no measure {}{}", name,
-                  near.empty() ? "; see --help" : "; did you mean " + near + "?");
-    }
-    metrics.insert(name);
   }
-  return {};
+}
+
+CLI::Validator measure_name() {
+  return CLI::Validator(
+      [](const std::string& name) -> std::string {
+        const std::vector<std::string> known = known_measures();
+        if (std::ranges::find(known, name) != known.end()) return {};
+        const std::string near = nearest(name, known);
+        return near.empty() ? "no measure '" + name + "'; see `planeloom scores --help`"
+                            : "no measure '" + name + "'; did you mean '" + near + "'?";
+      },
+      "", "measure");
 }
 
 void add_sensitivity_options(CLI::App* command, SensitivityOptions& o) {
@@ -112,7 +124,8 @@ Result<Sensitivity> measure_sensitivity(const Model& model, const SensitivityOpt
   std::optional<Texts> texts;
   if (any_of(o, kOfText) || o.wants(kOracle)) {
     PL_TRY(texts, read_texts(model, o, compute, progress));
-    out.text = texts->learn.description;
+    out.text = fmt::format("{}; the last {} windows scored", texts->learn.description,
+                           texts->score.windows());
   }
   if (any_of(o, kOfWeights)) {
     PL_TRY(out.weights, measure_weights(model, compute, progress));

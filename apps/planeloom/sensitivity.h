@@ -10,7 +10,8 @@
 
 namespace CLI {
 class App;
-}
+class Validator;
+}  // namespace CLI
 
 namespace planeloom {
 
@@ -18,13 +19,16 @@ struct SensitivityOptions {
   std::set<std::string> metrics;  // wanted
   CalibrationOptions text;        // of measures that read one
   std::vector<std::string> forms = kDefaultForms;
-  int64_t text_tokens = 16384;  // what the oracle's Hessians are made of, and
-  int64_t score_tokens = 4096;  // what is scored, after those
+  int64_t text_tokens = 16384;  // in all, of which
+  int64_t score_tokens = 4096;  // the last are scored; the oracle's Hessians are of those before
 
   bool wants(std::string_view metric) const { return metrics.contains(std::string(metric)); }
-  /// An error for a name that is none; "all" stands for every one.
-  Status want(const std::vector<std::string>& names);
+  /// "all" stands for every one.
+  void want(const std::vector<std::string>& names);
 };
+
+/// Checks that a word is a measure's name, and says which one was probably meant.
+CLI::Validator measure_name();
 
 /// -f, --text-tokens, --score-tokens, --choices, --seed.
 void add_sensitivity_options(CLI::App* command, SensitivityOptions& o);

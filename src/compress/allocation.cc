@@ -1,6 +1,7 @@
 #include "compress/allocation.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "alloc/combine.h"
 #include "alloc/solver.h"
@@ -17,7 +18,8 @@ Result<Allocation> allocate_forms(const Model& model, const std::vector<Form>& f
                                   double bits_per_weight, CostOf cost) {
   Allocation out;
   for (const Form& form : forms) out.forms.push_back(form.name);
-  double weights = 0, smallest = 0;
+  PL_CHECK(check_budget(model, forms, bits_per_weight));
+  double weights = 0;
   for (int64_t l = 0; l < model.config.layers; ++l)
     for (const Linear linear : kBlockLinears) {
       if (out.items.empty() || grain == Grain::kTensor || linear == kBlockLinears[0])
@@ -40,13 +42,9 @@ Result<Allocation> allocate_forms(const Model& model, const std::vector<Form>& f
     }
   std::vector<std::vector<Choice>> choices;
   for (const Allocation::Item& item : out.items) {
-    smallest += static_cast<double>(std::ranges::min(item.bytes));
     auto& of_item = choices.emplace_back();
     for (size_t f = 0; f < forms.size(); ++f) of_item.push_back({item.bytes[f], item.cost[f]});
   }
-  if (8 * smallest > bits_per_weight * weights)
-    return fail("[quantize] {} bits per weight: the smallest of the forms take {:.3f}",
-                bits_per_weight, 8 * smallest / weights);
   PL_TRY(const std::vector<int> chosen,
          allocate(choices, static_cast<int64_t>(bits_per_weight * weights / 8)));
   double bytes = 0;
@@ -71,6 +69,23 @@ Result<double> gaussian_error(const Form& form, ThreadPool& pool) {
 }
 
 }  // namespace
+
+Status check_budget(const Model& model, const std::vector<Form>& forms, double bits_per_weight) {
+  double smallest = 0, weights = 0;
+  for (const LayerWeights& layer : model.layers)
+    for (const PackedMatrix& w : layer.linears) {
+      int64_t least = std::numeric_limits<int64_t>::max();
+      for (const Form& form : forms) {
+        PL_TRY(const int64_t bytes, stored_bytes(form, w.rows, w.cols));
+        least = std::min(least, bytes);
+      }
+      smallest += static_cast<double>(least);
+      weights += static_cast<double>(w.rows * w.cols);
+    }
+  if (8 * smallest <= bits_per_weight * weights) return {};
+  return fail("[quantize] {} bits per weight: the smallest of the forms take {:.3f}",
+              bits_per_weight, 8 * smallest / weights);
+}
 
 std::map<std::pair<int64_t, Linear>, QuantOptions> Allocation::options(
     const std::vector<Form>& with) const {

@@ -33,6 +33,9 @@ struct Allocation {
   std::map<std::pair<int64_t, Linear>, QuantOptions> options(const std::vector<Form>& forms) const;
 };
 
+/// An error when the smallest of the forms take more bits: what can be told before any measuring.
+Status check_budget(const Model& model, const std::vector<Form>& forms, double bits_per_weight);
+
 /// By a metric: a linear costs its sensitivity, unusual() among all (alloc/combine.h), times the
 /// error that a form makes on a Gaussian matrix, since rotated weights are nearly that: relative
 /// errors add up to the loss's (HIGGS, arXiv 2411.17525), whatever the size of the matrix.

@@ -56,7 +56,10 @@ Result<Form> parse_form(std::string_view name) {
   } else {
     known = false;
   }
-  if (!known || !rest.empty() || !check_options(o))
+  // One name for every form: no zeros before a number.
+  const bool padded =
+      name.find("s0") != name.npos || name.find("e0") != name.npos || name.find("g0") != name.npos;
+  if (!known || padded || !rest.empty() || !check_options(o))
     return fail(
         "[quantize] form {}: wanted trellis1 to trellis4, bitplane1g64 to bitplane4g64 (groups of "
         "32, 64, 96, 128, 192 or 256) or tritplane",

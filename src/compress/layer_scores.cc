@@ -52,6 +52,7 @@ Result<MatrixMeasures> measure_matrix(MatrixView w, const Compute& compute) {
   rtn.method = "rtn";
   rtn.group = fitting_group(rtn.group, w.cols);
   rtn.isa = compute.kernels->isa;
+  if (rtn.group == 0) return MatrixMeasures{kurtosis(w), share_beyond(w), NAN};
   double squares = 0;
   for (int64_t i = 0; i < w.rows * w.cols; ++i) squares += double{w.data[i]} * w.data[i];
   const auto n = static_cast<double>(w.rows * w.cols);
@@ -169,11 +170,14 @@ double turned(std::span<const float> a, std::span<const float> b, int64_t width)
   return sum / static_cast<double>(n);
 }
 
-double perplexity_from(TextPass& pass, int64_t first) {
+Result<double> perplexity_from(TextPass& pass, int64_t first) {
   double sum = 0;
   pass.finish(first, [&](int64_t, std::span<const float> logits, int32_t token) {
     sum += negative_log_likelihood(logits, token);
   });
+  if (!std::isfinite(sum))
+    return fail("[scores] the model's predictions are no numbers when it reads from layer {} on",
+                first);
   return std::exp(sum / static_cast<double>(pass.scored()));
 }
 
@@ -218,7 +222,10 @@ Result<WeightMeasures> measure_weights(const Model& model, const Compute& comput
     const MatrixView views[kLinears] = {block.q,    block.k,  block.v,   block.o,
                                         block.gate, block.up, block.down};
     for (size_t i = 0; i < kLinears; ++i) {
-      PL_TRY(matrices[i], measure_matrix(views[i], compute));
+      auto measured = measure_matrix(views[i], compute);
+      if (!measured)
+        return fail("[scores] {}: {}", linear_name(l, kBlockLinears[i]), measured.error().message);
+      matrices[i] = *measured;
     }
   }
   progress.update("weights", 1, 1);
@@ -246,12 +253,13 @@ Result<TextMeasures> measure_on_text(const Model& model, const CalibrationText& 
                                      const Compute& compute, Progress& progress) {
   PL_TRY(const auto pass, TextPass::create(model, text, compute));
   TextMeasures out;
-  out.perplexity = perplexity_from(*pass, 0);
+  PL_TRY(out.perplexity, perplexity_from(*pass, 0));
   for (int64_t l = 0; l < model.config.layers; ++l) {
     PL_CHECK(check_stop("the text", l));
     progress.update("text", static_cast<uint64_t>(l), static_cast<uint64_t>(model.config.layers));
     LieqMeasures& lieq = out.lieq.emplace_back();
-    lieq.perplexity_drop = perplexity_from(*pass, l + 1) - out.perplexity;
+    PL_TRY(const double without, perplexity_from(*pass, l + 1));
+    lieq.perplexity_drop = without - out.perplexity;
     const std::vector<float> read(pass->hidden().begin(), pass->hidden().end());
     NormedInput input(compute, model.config.width);
     pass->pass(&input);

@@ -29,7 +29,8 @@ struct Metric {
 struct MatrixMeasures {
   double kurtosis = 0;  // excess
   double beyond = 0;    // share of weights further than a standard deviation from the mean
-  double mse = 0;       // mean squared error of two bits by rounding to nearest, groups of 64
+  double mse = 0;       // mean squared error of two bits by rounding to nearest, groups of 64;
+                        // no number where none of 32 or more divides a row
 };
 
 /// What weights alone tell.

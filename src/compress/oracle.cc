@@ -76,6 +76,9 @@ std::string fingerprint(const Model& model, const CalibrationText& learn,
   return hash.hex();
 }
 
+/// A mean divergence: not below 0 but for rounding, nor beyond what logits of floats can give.
+bool possible(double kl) { return kl > -1e-3 && kl < 1e6; }
+
 /// Layers that are measured, in a file that is written anew after each.
 class Kept {
  public:
@@ -94,7 +97,7 @@ class Kept {
       for (size_t i = 0; i < kLinears; ++i) {
         if (!layer[i].is_array() || layer[i].size() != oracle.forms.size()) return;
         for (const auto& kl : layer[i]) {
-          if (!kl.is_number()) return;
+          if (!kl.is_number() || !possible(kl.get<double>())) return;
           linears[i].push_back(kl.get<double>());
         }
       }
@@ -105,6 +108,8 @@ class Kept {
     if (path_.empty()) return {};
     std::error_code error;
     std::filesystem::create_directories(path_.parent_path(), error);
+    if (error)
+      return fail("[oracle] cannot create {}: {}", path_.parent_path().string(), error.message());
     return write_file_atomically(path_, nlohmann::json(oracle.kl).dump());
   }
 
@@ -119,6 +124,7 @@ class Run {
     for (Form& form : options_.forms) form.quant.isa = compute.kernels->isa;
   }
 
+  /// Reads what the model says of the text to score.
   Status prepare(const CalibrationText& learn, const CalibrationText& score) {
     PL_TRY(learn_, TextPass::create(model_, learn, compute_));
     PL_TRY(score_, TextPass::create(model_, score, compute_));
@@ -158,22 +164,35 @@ class Run {
     for (const Form& form : options_.forms) {
       const size_t done = static_cast<size_t>(l) * kLinears + static_cast<size_t>(linear);
       if (interrupted())
-        return fail("[oracle] interrupted in layer {}; the same command goes on from there", l);
+        return fail("[oracle] interrupted in layer {}; the same command goes on before it", l);
       progress_.update("oracle", done * options_.forms.size() + out.size(),
                        model_.layers.size() * kLinears * options_.forms.size());
       QuantOptions quant = form.quant;
       quant.group = fitting_group(quant.group, w.cols);
-      PL_TRY(const PreparedHessian prepared, prepare_hessian(hessian, original.cols, quant));
-      LayerInput input{weights_, original.rows, original.cols};
-      input.prepared = &prepared;
-      PL_TRY(const QuantResult quantized, quantize_layer(input, quant, *compute_.pool));
-      w = quantized.matrix.view();
+      auto quantized = encode(hessian, original, quant);
+      if (!quantized)
+        return fail("[oracle] {} as {}: {}", linear_name(l, linear), form.name,
+                    quantized.error().message);
+      w = quantized->view();
       w.rotation = rotation;
       const Result<double> kl = divergence(l);
       w = original;
       PL_TRY(out.emplace_back(), kl);
+      if (!possible(out.back()))
+        return fail("[oracle] {} as {}: the divergence is {}", linear_name(l, linear), form.name,
+                    out.back());
     }
     return {};
+  }
+
+  /// The matrix whose weights were decoded.
+  Result<EncodedMatrix> encode(std::span<const double> hessian, const PackedMatrix& w,
+                               const QuantOptions& quant) {
+    PL_TRY(const PreparedHessian prepared, prepare_hessian(hessian, w.cols, quant));
+    LayerInput input{weights_, w.rows, w.cols};
+    input.prepared = &prepared;
+    PL_TRY(QuantResult made, quantize_layer(input, quant, *compute_.pool));
+    return std::move(made.matrix);
   }
 
   Result<double> divergence(int64_t from) {
@@ -215,6 +234,7 @@ Result<Oracle> measure_oracle(const Model& model, const CalibrationText& learn,
   for (const Form& form : options.forms) oracle.forms.push_back(form.name);
   const Kept kept(options, fingerprint(model, learn, score, options));
   kept.read(oracle, model.layers.size());
+  PL_CHECK(kept.write(oracle));  // told now, not after the first layer
   Run run(model, options, compute, progress);
   PL_CHECK(run.prepare(learn, score));
   oracle.scored = run.scored();

@@ -15,7 +15,7 @@ struct OracleOptions {
   std::vector<Form> forms;
   uint64_t rotation_seed = 1;
   /// Where finished layers are kept, so that the same question is answered at once and one that was
-  /// interrupted goes on; empty: nowhere.
+  /// interrupted goes on after the last finished layer; empty: nowhere.
   std::filesystem::path folder;
 };
 

@@ -184,9 +184,9 @@ TEST_F(Scores, AFileOfSeveralForms) {
 TEST(Forms, AreReadAndRefused) {
   for (const char* name : {"trellis1", "trellis4", "bitplane2g64", "bitplane4g256", "tritplane"})
     EXPECT_TRUE(parse_form(name)) << name;
-  for (const char* name :
-       {"", "trellis", "trellis5", "trellis2x", "bitplane2", "bitplane2g", "bitplane2g63",
-        "bitplane9g64", "tritplane3", "trellis99999999999", "trellis-2", "q4"})
+  for (const char* name : {"", "trellis", "trellis5", "trellis2x", "bitplane2", "bitplane2g",
+                           "bitplane2g63", "bitplane9g64", "tritplane3", "trellis99999999999",
+                           "trellis02", "bitplane2g064", "trellis-2", "q4"})
     EXPECT_FALSE(parse_form(name)) << name;
   EXPECT_FALSE(parse_forms(std::vector<std::string>{"trellis2", "trellis2"}));
   EXPECT_FALSE(parse_forms(std::vector<std::string>{}));
