@@ -33,6 +33,7 @@ struct Options {
   AllocateOptions allocate;
   int group = 0;  // 0: the method's published one
   int64_t calibration_tokens = 16384, guide_tokens = 0;
+  bool guide_if_small = false;  // unless asked for: kDefaultGuide, where the model is made for it
   bool json = false, force = false;
   bool rotate = false, no_rotate = false;  // neither: what the method is made for
   DistillOptions distill;                  // afterwards, when it has minutes or steps
@@ -42,6 +43,11 @@ struct Options {
 
   bool distills() const { return distill.minutes != 0 || distill.steps > 0; }
 };
+
+/// Tokens that a guide learns from unless told, and what its moments may take then: those of models
+/// of up to some half a billion parameters.
+constexpr int64_t kDefaultGuide = 8192;
+constexpr uint64_t kDefaultGuideBytes = uint64_t{1} << 30;
 
 /// "down=3".
 std::pair<Linear, int> linear_bits(const std::string& pair) {
@@ -197,7 +203,6 @@ Status run(Options& o) {
   quant.group = o.group > 0 ? o.group : quant.method == "ptqtp" ? 128 : 64;
   CalibrationOptions& calibration = o.quantize.calibration;
   calibration.windows = std::max<int64_t>(1, o.calibration_tokens / calibration.context);
-  o.quantize.guide_windows = (o.guide_tokens + calibration.context - 1) / calibration.context;
   PL_TRY(auto context, AppContext::create());
   PL_TRY(const auto path, resolve_model(o.model));
   PL_CHECK(check_new_file("quantize", o.out, std::span(&path, 1), o.force));
@@ -211,11 +216,20 @@ Status run(Options& o) {
     PL_TRY(model, load_model(awq_scaled(o)));
   }
   PL_TRY(const double to_share, set_bits(o, model));
+  if (o.guide_if_small && has_output_gradients(model) &&
+      OutputMoments::bytes(model) <= kDefaultGuideBytes)
+    o.guide_tokens = kDefaultGuide;
+  o.quantize.guide_windows = (o.guide_tokens + calibration.context - 1) / calibration.context;
   if (o.quantize.guide_windows > 0)
     o.quantize.learn_bytes = output_gradients_bytes(model, calibration.context);
   if (!o.memory.empty()) {
     PL_TRY(const uint64_t bytes, parse_bytes(o.memory));
-    PL_TRY(calibration.windows, windows_within(model, o.quantize, bytes));
+    auto windows = windows_within(model, o.quantize, bytes);
+    if (!windows && o.guide_if_small) {  // nobody asked for a guide
+      o.quantize.guide_windows = 0;
+      windows = windows_within(model, o.quantize, bytes);
+    }
+    PL_TRY(calibration.windows, windows);
   }
   o.quantize.guide_windows = std::min(o.quantize.guide_windows, calibration.windows);
   std::optional<Allocation> allocation;
@@ -356,15 +370,17 @@ void add_quantize(CLI::App& app) {
           "method knows nothing of the inputs; best with --coefficients tied and --rotate")
       ->check(CLI::Range(0, 100))
       ->capture_default_str();
-  command
-      ->add_option(
-          "--upstream", o->quantize.upstream,
-          "gptq, bpdq, trellis, refined ptqtp: how much a linear makes up for what the layers "
-          "before it have "
-          "lost, "
-          "0 to 1. Lowers the loss on text like the calibration text, may raise it on other text")
-      ->check(CLI::Range(0.0, 1.0))
-      ->capture_default_str();
+  auto* upstream =
+      command
+          ->add_option(
+              "--upstream", o->quantize.upstream,
+              "gptq, bpdq, trellis, refined ptqtp: how much a linear makes up for what the layers "
+              "before it have "
+              "lost, "
+              "0 to 1. Lowers the loss on text like the calibration text, may raise it on other "
+              "text "
+              "(default 0; 0.5 where --bpw or --size chooses the method)")
+          ->check(CLI::Range(0.0, 1.0));
   command
       ->add_option("--calibration", o->quantize.calibration.sources,
                    "Text files, and self: the model writes its own; several, with commas, share "
@@ -373,12 +389,14 @@ void add_quantize(CLI::App& app) {
       ->allow_extra_args(false)
       ->type_name("SOURCE[,SOURCE...]")
       ->default_str("self");
-  command
-      ->add_option("--guide", o->guide_tokens,
-                   "Learn from so many tokens which outputs matter to the model together, and let "
-                   "later rows make up for the errors of earlier ones; 0: not")
-      ->check(CLI::Range(0, 1 << 24))
-      ->capture_default_str();
+  auto* guide =
+      command
+          ->add_option(
+              "--guide", o->guide_tokens,
+              "Learn from so many tokens which outputs matter to the model together, and let "
+              "later rows make up for the errors of earlier ones (default 0; 8192 where --bpw or "
+              "--size chooses the method, for models small enough)")
+          ->check(CLI::Range(0, 1 << 24));
   command->add_option("--calibration-tokens", o->calibration_tokens, "How much of it to read")
       ->check(CLI::Range(512, 1 << 24))
       ->capture_default_str();
@@ -428,7 +446,7 @@ void add_quantize(CLI::App& app) {
                "planeloom quantize -m model.gguf -o out.gguf --allocate nsds --bpw 2.3 --choices "
                "trellis2,trellis3,trellis4\n"
                "planeloom quantize -m model.gguf -o out.gguf --method gptq --bits 3 --group 128");
-  on_run(command, [o, bits, bpw, size, method]() -> Status {
+  on_run(command, [o, bits, bpw, size, method, upstream, guide]() -> Status {
     if (!o->allocate.metric.empty()) {
       if (bpw->empty() && size->empty())
         return fail("[quantize] --allocate needs to know how much: --bpw or --size");
@@ -444,7 +462,11 @@ void add_quantize(CLI::App& app) {
       if (!bits->empty() || !o->quantize.bits.empty())
         return fail("[quantize] {} chooses the bits: not with --bits or --bits-for",
                     bpw->empty() ? "--size" : "--bpw");
-      if (method->empty()) o->quantize.quant.method = "trellis";
+      if (method->empty()) {
+        o->quantize.quant.method = "trellis";
+        if (upstream->empty() && !o->quantize.calibration.none()) o->quantize.upstream = 0.5;
+        o->guide_if_small = guide->empty() && !o->quantize.calibration.none();
+      }
       if (!size->empty() && o->quantize.quant.method != "trellis")
         return fail("[quantize] --size is for a trellis: not with another --method");
       if (o->quantize.quant.method == "ptqtp")

@@ -39,7 +39,7 @@ void swap_heads(const float* from, int64_t outer, int64_t inner, int64_t dim, fl
 }  // namespace
 
 Result<Gradient> Gradient::make(const Model& model, const Compute& compute, ActivationMode mode) {
-  if (model.config.attention_softcap > 0 || model.config.final_softcap > 0)
+  if (!known(model))
     return fail(
         "[gradient] {} has soft-capped attention or logits, whose backward pass is not here",
         model.config.architecture);

@@ -13,9 +13,13 @@ namespace planeloom {
 
 class Gradient {
  public:
+  /// Whether the backward pass knows all that the model does: no soft-capped attention or logits.
+  static bool known(const Model& model) {
+    return model.config.attention_softcap <= 0 && model.config.final_softcap <= 0;
+  }
   /// The model must outlive it. With kInt8 the forward pass rounds activations as serving does, and
-  /// the backward pass takes the rounding for none ("straight through"). An error for what the
-  /// backward pass does not know: soft-capped attention or logits.
+  /// the backward pass takes the rounding for none ("straight through"). An error unless
+  /// known().
   static Result<Gradient> make(const Model& model, const Compute& compute, ActivationMode mode);
 
   /// About how many bytes a pass over so many tokens takes.

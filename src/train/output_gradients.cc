@@ -25,6 +25,8 @@ Result<OutputMoments> output_gradients(const Model& model, const CalibrationText
   return moments;
 }
 
+bool has_output_gradients(const Model& model) { return Gradient::known(model); }
+
 uint64_t output_gradients_bytes(const Model& model, int64_t context) {
   return Gradient::bytes(model, context);
 }

@@ -11,6 +11,9 @@ namespace planeloom {
 Result<OutputMoments> output_gradients(const Model& model, const CalibrationText& text,
                                        uint64_t seed, const Compute& compute, Progress& progress);
 
+/// Whether the model's backward pass is here.
+bool has_output_gradients(const Model& model);
+
 /// About how many bytes that takes beside its result, for windows of so many tokens.
 uint64_t output_gradients_bytes(const Model& model, int64_t context);
 

@@ -23,7 +23,7 @@ ALLOCATIONS = {
 
 
 def options(measure, grain, bits):
-    return f"--allocate {measure} --grain {grain} --choices {CHOICES} --bpw {bits}"
+    return f"--allocate {measure} --grain {grain} --choices {CHOICES} --upstream 0 --guide 0 --bpw {bits}"
 
 
 def correlations(study):
@@ -44,7 +44,7 @@ def correlation_table(scores):
 
 def allocation_table(study):
     rows = {f"allocation {name}, {bits} bits": ("mixed", options(*how, bits)) for bits in BITS for name, how in ALLOCATIONS.items()}
-    rows |= {f"allocation --bpw alone, {bits} bits": ("mixed", f"--bpw {bits}") for bits in BITS}
+    rows |= {f"allocation --bpw alone, {bits} bits": ("mixed", f"--bpw {bits} --upstream 0 --guide 0") for bits in BITS}
     made = {name: study.quantized(name, *how) for name, how in rows.items()}
     study.score_together(rows)
     lines = ["| | bits/weight linears | MB | " + " | ".join(f"KL {t}" for t in study.texts) + " | s |", "|---|---:|---:|" + "---:|" * (len(study.texts) + 1)]

@@ -48,7 +48,8 @@ SERIES |= {
 ROWS = dict(PLAIN)
 ROWS["trellis 2-bit, matched"] = ("matched", "--method trellis")
 for plain, (text, options) in SERIES.items():
-    for name, more in ((plain, ""), (plain + ", upstream", UPSTREAM[text]), (plain + ", upstream, guided", UPSTREAM[text] + GUIDE)):
+    for name, more in ((plain, " --upstream 0 --guide 0"), (plain + ", upstream", UPSTREAM[text] + " --guide 0"),
+                       (plain + ", upstream, guided", UPSTREAM[text] + GUIDE)):
         ROWS[name] = ROWS[name + DISTILLED] = (text, options + more)
 
 LLAMA = ["IQ2_XXS", "IQ2_XS", "IQ2_M", "Q2_K", "IQ3_XXS", "IQ3_S", "Q3_K_S"]
