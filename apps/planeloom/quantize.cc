@@ -33,7 +33,7 @@ struct Options {
   AllocateOptions allocate;
   int group = 0;  // 0: the method's published one
   int64_t calibration_tokens = 16384, guide_tokens = 0;
-  bool guide_if_small = false;  // unless asked for: kDefaultGuide, where the model is made for it
+  bool guide_if_small = false;  // unless asked for: kChosenGuide, where the model is made for it
   bool json = false, force = false;
   bool rotate = false, no_rotate = false;  // neither: what the method is made for
   DistillOptions distill;                  // afterwards, when it has minutes or steps
@@ -44,10 +44,11 @@ struct Options {
   bool distills() const { return distill.minutes != 0 || distill.steps > 0; }
 };
 
-/// Tokens that a guide learns from unless told, and what its moments may take then: those of models
-/// of up to some half a billion parameters.
-constexpr int64_t kDefaultGuide = 8192;
-constexpr uint64_t kDefaultGuideBytes = uint64_t{1} << 30;
+/// What --bpw and --size read when they choose the method: as much as leaves SmolLM2 below ten
+/// minutes on two cores (docs/trellis.md). A guide only where its moments take no more than this:
+/// models of up to some half a billion parameters.
+constexpr int64_t kChosenTokens = 12288, kChosenGuide = 4096;
+constexpr uint64_t kChosenGuideBytes = uint64_t{1} << 30;
 
 /// "down=3".
 std::pair<Linear, int> linear_bits(const std::string& pair) {
@@ -217,8 +218,8 @@ Status run(Options& o) {
   }
   PL_TRY(const double to_share, set_bits(o, model));
   if (o.guide_if_small && has_output_gradients(model) &&
-      OutputMoments::bytes(model) <= kDefaultGuideBytes)
-    o.guide_tokens = kDefaultGuide;
+      OutputMoments::bytes(model) <= kChosenGuideBytes)
+    o.guide_tokens = kChosenGuide;
   o.quantize.guide_windows = (o.guide_tokens + calibration.context - 1) / calibration.context;
   if (o.quantize.guide_windows > 0)
     o.quantize.learn_bytes = output_gradients_bytes(model, calibration.context);
@@ -394,12 +395,16 @@ void add_quantize(CLI::App& app) {
           ->add_option(
               "--guide", o->guide_tokens,
               "Learn from so many tokens which outputs matter to the model together, and let "
-              "later rows make up for the errors of earlier ones (default 0; 8192 where --bpw or "
+              "later rows make up for the errors of earlier ones (default 0; 4096 where --bpw or "
               "--size chooses the method, for models small enough)")
           ->check(CLI::Range(0, 1 << 24));
-  command->add_option("--calibration-tokens", o->calibration_tokens, "How much of it to read")
-      ->check(CLI::Range(512, 1 << 24))
-      ->capture_default_str();
+  auto* tokens =
+      command
+          ->add_option(
+              "--calibration-tokens", o->calibration_tokens,
+              "How much of it to read (default 16384; 12288 where --bpw or --size chooses the "
+              "method)")
+          ->check(CLI::Range(512, 1 << 24));
   command
       ->add_option("--memory", o->memory,
                    "At most so much memory while quantizing, as in 8G, mapped files not counted: "
@@ -446,7 +451,7 @@ void add_quantize(CLI::App& app) {
                "planeloom quantize -m model.gguf -o out.gguf --allocate nsds --bpw 2.3 --choices "
                "trellis2,trellis3,trellis4\n"
                "planeloom quantize -m model.gguf -o out.gguf --method gptq --bits 3 --group 128");
-  on_run(command, [o, bits, bpw, size, method, upstream, guide]() -> Status {
+  on_run(command, [o, bits, bpw, size, method, upstream, guide, tokens]() -> Status {
     if (!o->allocate.metric.empty()) {
       if (bpw->empty() && size->empty())
         return fail("[quantize] --allocate needs to know how much: --bpw or --size");
@@ -465,6 +470,7 @@ void add_quantize(CLI::App& app) {
       if (method->empty()) {
         o->quantize.quant.method = "trellis";
         if (upstream->empty() && !o->quantize.calibration.none()) o->quantize.upstream = 0.5;
+        if (tokens->empty()) o->calibration_tokens = kChosenTokens;
         o->guide_if_small = guide->empty() && !o->quantize.calibration.none();
       }
       if (!size->empty() && o->quantize.quant.method != "trellis")
