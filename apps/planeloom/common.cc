@@ -173,6 +173,19 @@ void print_json(const nlohmann::ordered_json& object) {
   std::fflush(stdout);
 }
 
+void add_sources(CLI::App* command, const std::string& name, std::vector<std::string>& sources,
+                 const std::string& rest) {
+  command
+      ->add_option(name, sources,
+                   "Text files, and self: the model writes its own; several, with commas, share "
+                   "the tokens evenly" +
+                       rest)
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->type_name("SOURCE[,SOURCE...]")
+      ->default_str("self");
+}
+
 CLI::Validator range(int64_t least, int64_t most) {
   return CLI::Range(least, most).description("");
 }

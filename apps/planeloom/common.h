@@ -55,6 +55,10 @@ void on_run(CLI::App* command, std::function<Status()> body);
 /// The text under a command's options: one or more complete example lines.
 void set_examples(CLI::App* command, std::string_view lines);
 
+/// An option that names texts (compress/calibration.h); `rest` is said at the end of its help.
+void add_sources(CLI::App* command, const std::string& name, std::vector<std::string>& sources,
+                 const std::string& rest = {});
+
 /// Checks an integer without spelling the limits out in --help.
 CLI::Validator range(int64_t least, int64_t most);
 

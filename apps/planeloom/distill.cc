@@ -90,14 +90,7 @@ void add_distill(CLI::App& app) {
   command->add_option("--windows", o->distill.windows, "Windows of 512 tokens in a step")
       ->check(CLI::Range(1, 4096))
       ->capture_default_str();
-  command
-      ->add_option("--text", o->distill.text.sources,
-                   "Text files, and self: the model writes its own; several, with commas, share "
-                   "the tokens evenly")
-      ->delimiter(',')
-      ->allow_extra_args(false)
-      ->type_name("SOURCE[,SOURCE...]")
-      ->default_str("self");
+  add_sources(command, "--text", o->distill.text.sources);
   command
       ->add_option("--text-tokens", o->text_tokens,
                    "How much of it; read again from the beginning when the steps ask for more")

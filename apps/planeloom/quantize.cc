@@ -382,14 +382,8 @@ void add_quantize(CLI::App& app) {
               "text "
               "(default 0; 0.5 where --bpw or --size chooses the method)")
           ->check(CLI::Range(0.0, 1.0));
-  command
-      ->add_option("--calibration", o->quantize.calibration.sources,
-                   "Text files, and self: the model writes its own; several, with commas, share "
-                   "the tokens evenly. none: nothing is known of the inputs")
-      ->delimiter(',')
-      ->allow_extra_args(false)
-      ->type_name("SOURCE[,SOURCE...]")
-      ->default_str("self");
+  add_sources(command, "--calibration", o->quantize.calibration.sources,
+              ". none: nothing is known of the inputs");
   auto* guide =
       command
           ->add_option(

@@ -90,19 +90,15 @@ CLI::Validator measure_name() {
 }
 
 void add_sensitivity_options(CLI::App* command, SensitivityOptions& o) {
-  command
-      ->add_option("-f,--file", o.text.sources,
-                   "Text files, and self: the model writes its own; several, with commas, share "
-                   "the tokens evenly")
-      ->delimiter(',')
-      ->allow_extra_args(false)
-      ->type_name("SOURCE[,SOURCE...]")
-      ->default_str("self");
-  command->add_option("--text-tokens", o.text_tokens, "How much of it the oracle quantizes by")
-      ->check(CLI::Range(512, 1 << 26))
+  add_sources(command, "-f,--file", o.text.sources);
+  command->add_option("--text-tokens", o.text_tokens, "How much of it")
+      ->check(CLI::Range(1024, 1 << 25))
       ->capture_default_str();
-  command->add_option("--score-tokens", o.score_tokens, "How much more is scored")
-      ->check(CLI::Range(512, 1 << 26))
+  command
+      ->add_option("--score-tokens", o.score_tokens,
+                   "How much of that is scored: the last; lieq and lim read no more, the oracle "
+                   "learns from what is before")
+      ->check(CLI::Range(512, 1 << 24))
       ->capture_default_str();
   command
       ->add_option("--choices", o.forms,
