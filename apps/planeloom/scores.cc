@@ -1,7 +1,6 @@
 // planeloom scores: which layers and linears of a model need their bits, as measures see it.
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
-#include <set>
 
 #include "alloc/combine.h"
 #include "base/report.h"

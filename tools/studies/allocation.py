@@ -57,7 +57,7 @@ def allocation_table(study):
 def main():
     lines = ["# Allocation", "",
              f"`./dev study allocation DATA`. Forms: {CHOICES}; the calibration text is the mixture of ./dev study quality, KL as there: a trellis without --upstream or --guide, embedding as it came.",
-             "Seconds of the first file that asks the oracle include its measuring.", ""]
+             "Seconds are those of quantizing: what the measures took is not in them.", ""]
     for model in MODELS:
         study = Study(model)
         lines += [f"## {model}", "", f"{study.windows} windows of each text, {datetime.date.today().isoformat()}, revision {revision()}, {cpu()}.", "",

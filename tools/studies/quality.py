@@ -90,7 +90,8 @@ class Study:
         if name.endswith(DISTILLED):
             return cached(path.with_suffix(".made.json"), lambda: self.distilled(name, path, calibration, options))
         text = ["--calibration", self.calibration[calibration]] if calibration else []
-        tokens = ["--calibration-tokens", UPSTREAM_TOKENS if "--upstream" in options else TOKENS]
+        upstream = "--upstream" in options and "--upstream 0 " not in options
+        tokens = ["--calibration-tokens", UPSTREAM_TOKENS if upstream else TOKENS]
         if not calibration or "--calibration-tokens" in options:
             tokens = []
 
