@@ -21,6 +21,7 @@ decltype(Kernels::dot_tile) find_dot_tile_neon();
 /// Dots on packed bytes, or null: bit-planes, trit-planes, rows of GGUF types (dot_*_*.cc).
 DotPacked find_dot_bitplane_avx512(const Codec& codec, int64_t tokens);
 DotPacked find_dot_tritplane_avx512(const Codec& codec, int64_t tokens);
+DotPacked find_dot_trellis_avx512(const Codec& codec, int64_t tokens);
 DotPacked find_dot_gguf_avx512(const Codec& codec, int64_t tokens);
 
 DotPacked find_dot_bitplane_avx2(const Codec& codec, int64_t tokens);
@@ -48,7 +49,7 @@ inline DotPacked find_dot_avx512(const Codec& codec, int64_t tokens) {
     case CodecLayout::Kind::kTritplane:
       return find_dot_tritplane_avx512(codec, tokens);
     case CodecLayout::Kind::kTrellis:
-      return nullptr;  // a tile in L1 costs little beside its look-ups
+      return find_dot_trellis_avx512(codec, tokens);
     case CodecLayout::Kind::kGguf:
       break;
   }
