@@ -108,7 +108,7 @@ def big():
     for peer in peers:
         names = dict.fromkeys([*screen(peer, files, "7B shape"), "Q4_0"])
         contenders += [(peer, n, files[n]) for n in names]
-    contenders += [(planeloom, c, [*SHAPE, c]) for c in ("bitplane k=2 g=64", "bitplane k=2 g=256 c=8", "tritplane g=256 r=3:2")]
+    contenders += [(planeloom, c, [*SHAPE, c]) for c in ("bitplane k=2 g=64", "bitplane k=2 g=256 c=8", "trellis k=2", "tritplane g=256 r=3:2")]
     return race("7B shape", [*contenders, (planeloom, "Q4_0", ["-m", files["Q4_0"]])], PROMPT, 16)
 
 
