@@ -10,9 +10,9 @@
 namespace planeloom::simd {
 namespace {
 
-constexpr int64_t kAhead = 3072;  // bytes; docs/decisions/0006
-constexpr int64_t kStep = 32;     // columns per activation scale
-constexpr int kQuads = 8;         // of four columns, in a step
+constexpr int64_t kAhead = 3072;    // bytes; docs/decisions/0006
+constexpr int64_t kStep = 32;       // columns per activation scale
+constexpr int kQuads = 8;           // of four columns, in a step
 constexpr int64_t kMostTokens = 8;  // beyond, a tile is unpacked once for all
 
 template <int K>
@@ -25,8 +25,8 @@ PL_VBMI Tables<K> tables() {
   const TrellisCode& code = trellis_code(K);
   Tables<K> t;
   for (int i = 0; i < kTrellisHashes[K - 1]; ++i)
-    t.hash[i] = _mm512_broadcast_i32x4(
-        _mm_loadu_si128(reinterpret_cast<const __m128i*>(code.hash[static_cast<size_t>(i)].data())));
+    t.hash[i] = _mm512_broadcast_i32x4(_mm_loadu_si128(
+        reinterpret_cast<const __m128i*>(code.hash[static_cast<size_t>(i)].data())));
   t.level = _mm512_broadcast_i64x4(
       _mm256_loadu_si256(reinterpret_cast<const __m256i*>(code.table.data())));
   return t;
@@ -130,7 +130,8 @@ void few_tokens(const PackedMatrix& w, int64_t first, const Int8Block& x, float*
 
 DotPacked find_dot_trellis_avx512(const Codec& codec, int64_t tokens) {
   static const bool vbmi = __builtin_cpu_supports("avx512vbmi");
-  if (tokens > kMostTokens || !vbmi) return nullptr;
+  if (!vbmi) return find_dot_trellis_avx2(codec, tokens);
+  if (tokens > kMostTokens) return nullptr;
   constexpr DotPacked kBits[kMaxTrellisBits] = {few_tokens<1>, few_tokens<2>, few_tokens<3>,
                                                 few_tokens<4>};
   return kBits[codec.layout().planes - 1];

@@ -26,6 +26,7 @@ DotPacked find_dot_gguf_avx512(const Codec& codec, int64_t tokens);
 
 DotPacked find_dot_bitplane_avx2(const Codec& codec, int64_t tokens);
 DotPacked find_dot_tritplane_avx2(const Codec& codec, int64_t tokens);
+DotPacked find_dot_trellis_avx2(const Codec& codec, int64_t tokens);
 DotPacked find_dot_gguf_avx2(const Codec& codec, int64_t tokens);
 
 inline DotPacked find_dot_avx2(const Codec& codec, int64_t tokens) {
@@ -35,7 +36,7 @@ inline DotPacked find_dot_avx2(const Codec& codec, int64_t tokens) {
     case CodecLayout::Kind::kTritplane:
       return find_dot_tritplane_avx2(codec, tokens);
     case CodecLayout::Kind::kTrellis:
-      return nullptr;  // a tile in L1 costs little beside its look-ups
+      return find_dot_trellis_avx2(codec, tokens);
     case CodecLayout::Kind::kGguf:
       break;
   }
