@@ -62,8 +62,7 @@ PL_AVX2 __m256i nibble(const __m256i line[K], const __m256i before[K], int quad)
       return _mm256_or_si256(pair, moved(l > 0 ? line[0] : before[1], -6, 3));
     } else {
       if (quad > 0) return _mm256_or_si256(pair, moved(line[2], 1 - quad, 3));
-      return _mm256_or_si256(
-          pair, _mm256_or_si256(moved(line[2], 1, 2), moved(before[2], -7, 1)));
+      return _mm256_or_si256(pair, _mm256_or_si256(moved(line[2], 1, 2), moved(before[2], -7, 1)));
     }
   }
 }
@@ -108,8 +107,8 @@ struct HalfRows {
           _mm256_shuffle_epi8(table.level[1], _mm256_xor_si256(index, _mm256_set1_epi8(-128))));
       for (int t = 0; t < T; ++t)
         exact[t] = _mm256_add_epi32(
-            exact[t], _mm256_madd_epi16(_mm256_maddubs_epi16(code, four(x + 4 * t)),
-                                        _mm256_set1_epi16(1)));
+            exact[t],
+            _mm256_madd_epi16(_mm256_maddubs_epi16(code, four(x + 4 * t)), _mm256_set1_epi16(1)));
     }
     for (int l = 0; l < K; ++l) before[l] = at[l];
   }
