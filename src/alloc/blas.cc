@@ -8,7 +8,7 @@ namespace planeloom {
 namespace {
 
 /// The kernels that this CPU can run: a CPU younger than the library gets such of twenty years ago
-/// from it, five times as slow.
+/// from it, several times as slow.
 const char* core_type() {
 #if defined(__x86_64__)
   if (__builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
@@ -25,9 +25,10 @@ Result<Blas> load() {
   setenv("OPENBLAS_NUM_THREADS", "1", 1);
   void* library = dlopen("libopenblas.so.0", RTLD_NOW | RTLD_LOCAL);
   if (!library)
-    return fail("[nsds] wants OpenBLAS, which is not there ({}); on Debian or Ubuntu: "
-                "apt install libopenblas0-serial",
-                dlerror());
+    return fail(
+        "[nsds] wants OpenBLAS, which is not there ({}); on Debian or Ubuntu: "
+        "apt install libopenblas0-serial",
+        dlerror());
   Blas blas;
   const auto find = [&](const char* name, auto& function) {
     function = reinterpret_cast<std::remove_reference_t<decltype(function)>>(dlsym(library, name));
@@ -35,8 +36,9 @@ Result<Blas> load() {
   };
   if (!find("cblas_sgemm", blas.sgemm) || !find("cblas_dgemm", blas.dgemm) ||
       !find("cblas_dsyrk", blas.dsyrk) || !find("dsyevd_", blas.dsyevd))
-    return fail("[nsds] the OpenBLAS of this machine lacks CBLAS or LAPACK; on Debian or Ubuntu: "
-                "apt install libopenblas0-serial");
+    return fail(
+        "[nsds] the OpenBLAS of this machine lacks CBLAS or LAPACK; on Debian or Ubuntu: "
+        "apt install libopenblas0-serial");
   return blas;
 }
 

@@ -45,8 +45,12 @@ struct Spectrum {
 /// both and a core of r x r. A product of attention's factors without ever making it.
 Spectrum spectrum_of_product(MatrixView a, MatrixView b);
 
-/// From the eigenvalues of a Gram matrix (n, n), symmetric: their roots, and the eigenvectors as
-/// `right`. Of W^T W these are W's singular values and right vectors, of W W^T its left ones.
+/// Rows of a Gram matrix that LAPACK's counts can tell.
+inline constexpr int64_t kMostEigenvalues = 32000;
+
+/// From the eigenvalues of a Gram matrix (n, n), symmetric, n <= kMostEigenvalues: their roots (no
+/// numbers where the matrix holds any that are none), and the eigenvectors as `right`. Of W^T W
+/// these are W's singular values and right vectors, of W W^T its left ones.
 Spectrum spectrum_of_gram(const Blas& blas, std::span<const double> gram, int64_t n);
 
 /// W^T W, (cols, cols).

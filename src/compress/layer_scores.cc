@@ -210,6 +210,9 @@ Result<WeightMeasures> measure_weights(const Model& model, const Compute& comput
                                        Progress& progress) {
   WeightMeasures out;
   PL_TRY(const Blas* blas, load_blas());
+  if (model.config.width > kMostEigenvalues)
+    return fail("[scores] measures of weights are for widths of at most {}, not {}",
+                kMostEigenvalues, model.config.width);
   const std::vector<double> vocabulary =
       vocabulary_directions(*blas, head_gram(model, compute), model.config.width);
   std::array<std::vector<float>, kLinears> room;

@@ -246,6 +246,20 @@ TEST(NsdsScores, OrderIsThatOfTheSumOfSoftplus) {
     EXPECT_NEAR(scores.score[l], 1 - std::exp(-sum[l] / 10), 1e-12);
 }
 
+TEST(SpectrumOfGram, LargestFirstAndNoNumbersStayNone) {
+  const std::vector<double> gram{2, 0, 0, 0, 9, 0, 0, 0, 0};
+  const Spectrum s = spectrum_of_gram(blas(), gram, 3);
+  EXPECT_NEAR(s.value[0], 3, 1e-12);
+  EXPECT_NEAR(s.value[1], std::sqrt(2), 1e-12);
+  EXPECT_EQ(s.value[2], 0);
+  EXPECT_NEAR(std::abs(s.right[1]), 1, 1e-12);
+  EXPECT_NEAR(std::abs(s.right[3]), 1, 1e-12);
+  for (const int64_t n : {1, 40, 300}) {
+    const std::vector<double> broken(static_cast<size_t>(n * n), NAN);
+    EXPECT_TRUE(std::isnan(spectrum_of_gram(blas(), broken, n).value[0])) << n;
+  }
+}
+
 TEST(NsdsScores, AbsentRolesAndEqualLayersAreHandled) {
   std::vector<BlockMeasures> layers(4);
   for (BlockMeasures& layer : layers) layer[0] = {1.5, 2, 3};  // the other roles: zero everywhere

@@ -73,8 +73,8 @@ struct HalfRows {
   static constexpr int kStride = kTrellisStride[K - 1], kHashes = kTrellisHashes[K - 1];
   static_assert(kQuads % kStride == 0);
   __m256i before[K];
-  // What the nibbles seen have hashed to: the first of them for the next quads, the others for
-  // those kStride and more on.
+  // pending[i][q % kStride]: what the nibbles seen so far add to the index of the quad that comes
+  // i strides after the next quad of that slot.
   __m256i pending[kHashes][kStride];
 
   PL_AVX2 explicit HalfRows(const Tables<K>& table) {

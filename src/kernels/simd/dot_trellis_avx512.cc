@@ -72,8 +72,8 @@ PL_VBMI_ENTRY void tokens_of(const PackedMatrix& w, int64_t first, const Int8Blo
   const std::byte* line = w.codes.data() + first / kTileRows * (w.cols / kStep) * K * kLineBytes;
   const Tables<K> table = tables<K>();
   const __m512 scale = finite_coefficient(w.coef.data() + first * 2);
-  // What the nibbles seen have hashed to: the first of them for the column's next quad but
-  // kStride, the others for those another kStride on.
+  // pending[i][q % kStride]: what the nibbles seen so far add to the index of the quad that comes
+  // i strides after the next quad of that slot.
   __m512i at[K], before[K], pending[kHashes][kStride];
   for (__m512i& v : before) v = _mm512_setzero_si512();
   for (int i = kHashes - 1; i >= 0; --i)
