@@ -81,23 +81,50 @@ std::string weights_hash(const Model& model) {
   return hash.hex();
 }
 
+namespace {
+
+constexpr const char* kFingerprint = "fingerprint";
+
+/// Empties a folder, the fingerprint last: as long as anything is in it, so is the sign of a run.
+std::error_code empty(const std::filesystem::path& folder) {
+  std::error_code error, failed;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, error))
+    if (entry.path().filename() != kFingerprint) {
+      std::filesystem::remove_all(entry.path(), error);
+      if (error) failed = error;
+    }
+  if (!failed) std::filesystem::remove_all(folder / kFingerprint, failed);
+  return failed;
+}
+
+/// Whether anything stands there that no run has left: one that was killed as it began has not
+/// renamed its fingerprint yet.
+bool foreign(const std::filesystem::path& folder) {
+  std::error_code error;
+  if (!std::filesystem::exists(folder, error) ||
+      std::filesystem::exists(folder / kFingerprint, error))
+    return false;
+  if (!std::filesystem::is_directory(folder, error)) return true;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, error))
+    if (entry.path().filename() != std::string(kFingerprint) + ".tmp") return true;
+  return false;
+}
+
+}  // namespace
+
 Result<Workspace> Workspace::open(const std::filesystem::path& folder,
                                   const std::string& fingerprint) {
   std::error_code error;
   Workspace workspace(folder);
-  if (!std::filesystem::exists(workspace.path("fingerprint"), error) &&
-      std::filesystem::exists(folder, error) &&
-      !(std::filesystem::is_directory(folder, error) && std::filesystem::is_empty(folder, error)))
+  if (foreign(folder))
     return fail("[quantize] {} is there and holds no unfinished run; move it away",
                 folder.string());
   std::filesystem::create_directories(folder, error);
   if (error) return fail("[quantize] cannot create {}: {}", folder.string(), error.message());
   PL_CHECK(workspace.lock());
-  const auto known = read_file(workspace.path("fingerprint"), 4096);
-  if (!known || *known != fingerprint)  // what is in it, not the folder, which is locked
-    for (const auto& entry : std::filesystem::directory_iterator(folder, error))
-      std::filesystem::remove_all(entry.path(), error);
-  PL_CHECK(write_file_atomically(workspace.path("fingerprint"), fingerprint));
+  const auto known = read_file(workspace.path(kFingerprint), 4096);
+  if (!known || *known != fingerprint) empty(folder);  // not the folder itself, which is locked
+  PL_CHECK(write_file_atomically(workspace.path(kFingerprint), fingerprint));
   return workspace;
 }
 
@@ -175,12 +202,13 @@ void Workspace::remove_unless_used() const {
   for (std::filesystem::directory_iterator it(folder_, error), end; !error && it != end;
        it.increment(error))
     if (it->path().extension() == ".bin") return;
-  std::filesystem::remove_all(folder_, error);
+  empty(folder_);
+  std::filesystem::remove(folder_, error);
 }
 
 Status Workspace::remove() const {
-  std::error_code error;
-  std::filesystem::remove_all(folder_, error);
+  std::error_code error = empty(folder_);
+  if (!error) std::filesystem::remove(folder_, error);
   if (error) return fail("[quantize] cannot remove {}: {}", folder_.string(), error.message());
   return {};
 }

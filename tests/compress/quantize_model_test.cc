@@ -201,6 +201,30 @@ TEST(QuantizeModel, OtherOptionsOrDamageStartAfresh) {
   EXPECT_FALSE(other->load_layer(0));
 }
 
+/// A run may be killed at any moment: as it begins, or while it clears away what is done.
+TEST(QuantizeModel, AFolderThatIsHalfThereOrHalfGoneIsNobodyElses) {
+  const Folder folder;
+  const fs::path work = folder.path / "w";
+  fs::create_directory(work);
+  std::ofstream(work / "fingerprint.tmp") << "on";
+  {
+    const auto begun = Workspace::open(work, "one");
+    ASSERT_TRUE(begun) << begun.error().message;
+    ASSERT_TRUE(begun->save_window(3, std::vector<int32_t>{1, 2}));
+  }
+  EXPECT_TRUE(fs::exists(work / "fingerprint"));
+  {
+    const auto cleared = Workspace::open(work, "two");
+    ASSERT_TRUE(cleared) << cleared.error().message;
+    ASSERT_TRUE(cleared->remove());
+  }
+  EXPECT_FALSE(fs::exists(work));
+  fs::create_directory(work);
+  std::ofstream(work / "mine.txt") << "kept";
+  EXPECT_FALSE(Workspace::open(work, "one"));
+  EXPECT_TRUE(fs::exists(work / "mine.txt"));
+}
+
 TEST(QuantizeModel, SwappedLayersAndFoldersHeal) {
   const Folder folder;
   const Model model = tiny();
