@@ -70,19 +70,6 @@ struct Reader {
 std::string layer_file(int64_t layer) { return fmt::format("layer-{:04}.bin", layer); }
 std::string window_file(int64_t w) { return fmt::format("window-{:05}.bin", w); }
 
-}  // namespace
-
-std::string weights_hash(const Model& model) {
-  Sha256 hash;
-  for (const StoredTensor& t : model.file->tensors()) {
-    hash.update(std::as_bytes(std::span(t.name)));
-    hash.update(t.data);
-  }
-  return hash.hex();
-}
-
-namespace {
-
 constexpr const char* kFingerprint = "fingerprint";
 
 /// Empties a folder, the fingerprint last: as long as anything is in it, so is the sign of a run.
@@ -111,6 +98,15 @@ bool foreign(const std::filesystem::path& folder) {
 }
 
 }  // namespace
+
+std::string weights_hash(const Model& model) {
+  Sha256 hash;
+  for (const StoredTensor& t : model.file->tensors()) {
+    hash.update(std::as_bytes(std::span(t.name)));
+    hash.update(t.data);
+  }
+  return hash.hex();
+}
 
 Result<Workspace> Workspace::open(const std::filesystem::path& folder,
                                   const std::string& fingerprint) {
