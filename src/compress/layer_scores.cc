@@ -171,14 +171,14 @@ double turned(std::span<const float> a, std::span<const float> b, int64_t width)
 }
 
 Result<double> perplexity_from(TextPass& pass, int64_t first) {
-  double sum = 0;
-  pass.finish(first, [&](int64_t, std::span<const float> logits, int32_t token) {
-    sum += negative_log_likelihood(logits, token);
-  });
-  if (!std::isfinite(sum))
+  const double mean =
+      pass.mean_loss(first, [](int64_t, std::span<const float> logits, int32_t next) {
+        return negative_log_likelihood(logits, next);
+      });
+  if (!std::isfinite(mean))
     return fail("[scores] the model's predictions are no numbers when it reads from layer {} on",
                 first);
-  return std::exp(sum / static_cast<double>(pass.scored()));
+  return std::exp(mean);
 }
 
 /// Compactness and energy of a layer's projections: of heads, then of q, k and v the mean.

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <atomic>
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "base/file.h"
@@ -130,8 +132,10 @@ class Run {
     PL_TRY(score_, TextPass::create(model_, score, compute_));
     PL_TRY(reference_, LogitStore::create(score_->scored(), model_.vocab()));
     Status stored;
-    score_->finish(0, [&](int64_t, std::span<const float> logits, int32_t) {
-      if (stored) stored = reference_->append(logits);
+    score_->finish(0, [&](int64_t, Rows logits, std::span<const int32_t>) {
+      for (int64_t r = 0; stored && r < logits.rows; ++r)
+        stored =
+            reference_->append({logits.data + r * logits.cols, static_cast<size_t>(logits.cols)});
     });
     return stored;
   }
@@ -195,20 +199,18 @@ class Run {
     return std::move(made.matrix);
   }
 
+  /// An error where the reference's row cannot be read; its sum is NaN then, too.
   Result<double> divergence(int64_t from) {
-    double sum = 0;
-    Status read;
-    std::vector<float> buffer;
-    score_->finish(from, [&](int64_t row, std::span<const float> logits, int32_t) {
-      const auto reference = reference_->row(row, buffer);
-      if (!reference) {
-        if (read) read = tl::unexpected(reference.error());
-        return;
-      }
-      sum += kl_divergence(*compute_.kernels, *reference, logits, p_, q_);
-    });
-    PL_CHECK(std::move(read));
-    return sum / static_cast<double>(score_->scored());
+    std::atomic<bool> unread = false;
+    const double mean =
+        score_->mean_loss(from, [&](int64_t row, std::span<const float> logits, int32_t) {
+          thread_local std::vector<float> buffer, p, q;
+          const auto reference = reference_->row(row, buffer);
+          if (!reference) unread = true;
+          return reference ? kl_divergence(*compute_.kernels, *reference, logits, p, q) : NAN;
+        });
+    if (unread) return fail("[oracle] the model's logits cannot be read back");
+    return mean;
   }
 
   Model model_;
@@ -217,7 +219,7 @@ class Run {
   Progress& progress_;
   std::unique_ptr<TextPass> learn_, score_;
   std::unique_ptr<LogitStore> reference_;
-  std::vector<float> weights_, p_, q_;
+  std::vector<float> weights_;
 };
 
 }  // namespace

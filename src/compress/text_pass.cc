@@ -7,13 +7,13 @@
 namespace planeloom {
 namespace {
 
-constexpr int64_t kLogitRows = 64;  // at a time
+constexpr int64_t kLogitRows = 128;  // at a time: a head is unpacked for each so many
 
 }  // namespace
 
 Result<std::unique_ptr<TextPass>> TextPass::create(const Model& model, CalibrationText text,
                                                    const Compute& compute) {
-  std::unique_ptr<TextPass> pass(new TextPass(model, std::move(text)));
+  std::unique_ptr<TextPass> pass(new TextPass(model, std::move(text), compute));
   SessionOptions options;
   options.context = pass->text_.context;
   options.activations = ActivationMode::kInt8;
@@ -53,12 +53,27 @@ void TextPass::finish(int64_t first, Sink sink) {
     for (int64_t t = begin; t < end; t += kLogitRows) {
       const int64_t rows = std::min(kLogitRows, end - t);
       session_->logits(window_.data() + t * width, rows, logits_.data());
-      for (int64_t r = 0; r < rows; ++r)
-        sink(row++,
-             std::span(logits_).subspan(static_cast<size_t>(r * vocab), static_cast<size_t>(vocab)),
-             text_.window(i)[static_cast<size_t>(t + r + 1)]);
+      sink(row, {logits_.data(), rows, vocab},
+           text_.window(i).subspan(static_cast<size_t>(t + 1), static_cast<size_t>(rows)));
+      row += rows;
     }
   }
+}
+
+double TextPass::mean_loss(int64_t first, Loss loss) {
+  double sum = 0;
+  std::vector<double> losses;
+  finish(first, [&](int64_t row, Rows logits, std::span<const int32_t> next) {
+    losses.resize(next.size());
+    compute_.pool->parallel_for(logits.rows, 1, [&](int64_t begin, int64_t end, int) {
+      for (int64_t r = begin; r < end; ++r)
+        losses[static_cast<size_t>(r)] =
+            loss(row + r, {logits.data + r * logits.cols, static_cast<size_t>(logits.cols)},
+                 next[static_cast<size_t>(r)]);
+    });
+    for (const double x : losses) sum += x;
+  });
+  return sum / static_cast<double>(scored());
 }
 
 }  // namespace planeloom

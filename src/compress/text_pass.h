@@ -26,15 +26,22 @@ class TextPass {
   /// Moves the text past layer(); `hooks` (null for none) sees every window's pass.
   void pass(Hooks* hooks);
 
-  /// A scored prediction: which, its logits, and the token that came.
-  using Sink = FunctionRef<void(int64_t row, std::span<const float> logits, int32_t token)>;
+  /// Some scored predictions, row ... of them: their logits, and the tokens that came.
+  using Sink = FunctionRef<void(int64_t row, Rows logits, std::span<const int32_t> next)>;
   /// Runs layers first ... of the model and its head on what layer() reads, which stays as it is.
   void finish(int64_t first, Sink sink);
 
+  /// What one prediction costs; called by several threads at once.
+  using Loss = FunctionRef<double(int64_t row, std::span<const float> logits, int32_t next)>;
+  /// finish() with the mean of `loss` over all predictions: the same for any number of threads.
+  double mean_loss(int64_t first, Loss loss);
+
  private:
-  TextPass(const Model& model, CalibrationText text) : model_(model), text_(std::move(text)) {}
+  TextPass(const Model& model, CalibrationText text, const Compute& compute)
+      : model_(model), compute_(compute), text_(std::move(text)) {}
 
   const Model& model_;
+  const Compute& compute_;
   CalibrationText text_;
   std::unique_ptr<Session> session_;
   int64_t layer_ = 0;

@@ -38,11 +38,14 @@ TrellisTable::TrellisTable(int k) : bits(k) {
 }
 
 TrellisScratch::TrellisScratch(const TrellisTable& table)
-    : alive(static_cast<size_t>(table.survivors + 1)),
-      targets{std::vector<float>(alive.size() * kTrellisColumns),
-              std::vector<float>(alive.size() * kTrellisColumns)},
+    : alive(static_cast<size_t>(table.survivors + 16)),
+      cost(alive.size()),
+      error(alive.size()),
+      parent(alive.size()),
+      targets{std::vector<CacheLine>(static_cast<size_t>(table.survivors * kTrellisColumns / 16)),
+              std::vector<CacheLine>(static_cast<size_t>(table.survivors * kTrellisColumns / 16))},
       slot(alive.size()),
-      touched(alive.size() + 1),
+      touched(alive.size()),
       best(alive.size(), std::numeric_limits<int32_t>::max()),
       oldest(alive.size() * kTrellisColumns) {}
 

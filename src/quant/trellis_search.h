@@ -41,16 +41,17 @@ struct TrellisSegment {
 struct TrellisScratch {
   explicit TrellisScratch(const TrellisTable& table);
 
-  struct Alive {
-    int32_t survivor;
-    float cost;  // above the best
+  struct alignas(64) CacheLine {
+    float column[16];
   };
-  std::vector<Alive> alive;       // those that are not given up
-  std::vector<float> targets[2];  // (alive, kTrellisColumns): their columns as they see them
-  std::vector<uint16_t> slot;     // (survivors): where it is in alive
-  std::vector<int32_t> touched;   // survivors without their newest symbol that were reached
-  std::vector<int32_t> best;      // (survivors): bits of the least cost so far
-  std::vector<uint8_t> oldest;    // (kTrellisColumns, survivors): symbols that were dropped
+  std::vector<int32_t> alive;         // survivors that are not given up, and 16 places more
+  std::vector<float> cost, error;     // (alive): above the best; of the last column
+  std::vector<int32_t> parent;        // (alive): whom it follows
+  std::vector<CacheLine> targets[2];  // (alive, kTrellisColumns): their columns as they see them
+  std::vector<uint16_t> slot;         // (survivors): where it is in alive
+  std::vector<int32_t> touched;       // survivors without their newest symbol that were reached
+  std::vector<int32_t> best;          // (survivors): bits of the least cost so far
+  std::vector<uint8_t> oldest;        // (kTrellisColumns, survivors): symbols that were dropped
 };
 
 /// The same on every ISA.

@@ -35,25 +35,20 @@ TEST_F(Scores, AWholePassIsPerplexity) {
   const CalibrationText text = some_text(3, 1);
   const auto pass = TextPass::create(model, text, compute);
   ASSERT_TRUE(pass) << pass.error().message;
-  double sum = 0;
-  (*pass)->finish(0, [&](int64_t, std::span<const float> logits, int32_t token) {
-    sum += negative_log_likelihood(logits, token);
-  });
+  const auto surprise = [](int64_t, std::span<const float> logits, int32_t next) {
+    return negative_log_likelihood(logits, next);
+  };
+  const double mean = (*pass)->mean_loss(0, surprise);
   SessionOptions session;
   session.cache = DType::kF32;
   const auto scored =
       score_text(model, compute, session, text.tokens, {kContext, 0, {}}, nullptr, nullptr, silent);
   ASSERT_TRUE(scored) << scored.error().message;
   EXPECT_EQ((*pass)->scored(), scored->tokens);
-  EXPECT_NEAR(std::exp(sum / static_cast<double>(scored->tokens)), scored->perplexity,
-              1e-9 * scored->perplexity);
+  EXPECT_NEAR(std::exp(mean), scored->perplexity, 1e-9 * scored->perplexity);
   // From a layer further on it is the same as long as nothing was changed or left out.
   (*pass)->pass(nullptr);
-  double later = 0;
-  (*pass)->finish(1, [&](int64_t, std::span<const float> logits, int32_t token) {
-    later += negative_log_likelihood(logits, token);
-  });
-  EXPECT_EQ(later, sum);
+  EXPECT_EQ((*pass)->mean_loss(1, surprise), mean);
 }
 
 TEST_F(Scores, EveryMetricHasEveryLayerAndIsTheSameForAnyThreads) {
