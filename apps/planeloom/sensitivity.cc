@@ -12,14 +12,15 @@
 namespace planeloom {
 namespace {
 
-const std::vector<std::string> kOfWeights{"nsds",     "nsds-product", "uniform", "index",
-                                          "kurtosis", "kurtboost",    "zd",      "mse"},
+const std::vector<std::string> kOfRoles{"nsds", "nsds-product"}, kPlain{"uniform", "index"},
+    kOfMatrices{"kurtosis", "kurtboost", "zd", "mse"},
     kOfText{"lieq", "lieq-compactness", "lieq-drop", "lim"};
 constexpr const char* kOracle = "oracle";
 
 std::vector<std::string> known_measures() {
-  std::vector<std::string> known = kOfWeights;
-  known.insert(known.end(), kOfText.begin(), kOfText.end());
+  std::vector<std::string> known;
+  for (const auto* some : {&kOfRoles, &kPlain, &kOfMatrices, &kOfText})
+    known.insert(known.end(), some->begin(), some->end());
   known.emplace_back(kOracle);
   return known;
 }
@@ -123,10 +124,12 @@ Result<Sensitivity> measure_sensitivity(const Model& model, const SensitivityOpt
     out.text = fmt::format("{}; the last {} windows scored", texts->learn.description,
                            texts->score.windows());
   }
-  if (any_of(o, kOfWeights)) {
-    PL_TRY(out.weights, measure_weights(model, compute, progress));
+  const WeightParts parts{any_of(o, kOfRoles), any_of(o, kOfMatrices)};
+  if (parts.roles || parts.matrices) {
+    PL_TRY(out.weights, measure_weights(model, parts, compute, progress));
     take(weight_metrics(*out.weights), o, out.metrics);
   }
+  take(plain_metrics(model.config.layers), o, out.metrics);
   if (any_of(o, kOfText)) {
     PL_TRY(out.on_text, measure_on_text(model, texts->score, o.text.seed, compute, progress));
     take(text_metrics(*out.on_text), o, out.metrics);

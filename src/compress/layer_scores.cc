@@ -206,18 +206,20 @@ void add_geometry(const Model& model, int64_t layer, std::span<const double> mom
 
 }  // namespace
 
-Result<WeightMeasures> measure_weights(const Model& model, const Compute& compute,
-                                       Progress& progress) {
+Result<WeightMeasures> measure_weights(const Model& model, WeightParts parts,
+                                       const Compute& compute, Progress& progress) {
   WeightMeasures out;
-  const std::vector<double> vocabulary =
-      vocabulary_directions(head_gram(model, compute), model.config.width);
+  std::vector<double> vocabulary;
+  if (parts.roles)
+    vocabulary = vocabulary_directions(head_gram(model, compute), model.config.width);
   std::array<std::vector<float>, kLinears> room;
   for (int64_t l = 0; l < model.config.layers; ++l) {
     PL_CHECK(check_stop("the weights", l));
     progress.update("weights", static_cast<uint64_t>(l),
                     static_cast<uint64_t>(model.config.layers));
     const BlockWeights block = block_weights(model, l, compute, room);
-    out.roles.push_back(measure_block(block, vocabulary, *compute.pool));
+    if (parts.roles) out.roles.push_back(measure_block(block, vocabulary, *compute.pool));
+    if (!parts.matrices) continue;
     auto& matrices = out.matrices.emplace_back();
     const MatrixView views[kLinears] = {block.q,    block.k,  block.v,   block.o,
                                         block.gate, block.up, block.down};
@@ -233,19 +235,27 @@ Result<WeightMeasures> measure_weights(const Model& model, const Compute& comput
 }
 
 std::vector<Metric> weight_metrics(const WeightMeasures& m) {
-  std::vector<Metric> all{nsds_metric("nsds", m, Expressiveness::kRatio),
-                          nsds_metric("nsds-product", m, Expressiveness::kProduct),
-                          {"uniform", {}, {}},
-                          {"index", {}, {}},
-                          of_matrices("kurtosis", m, &MatrixMeasures::kurtosis, 1),
-                          {"kurtboost", {}, {}},
-                          of_matrices("zd", m, &MatrixMeasures::beyond, -1),
-                          of_matrices("mse", m, &MatrixMeasures::mse, 1)};
-  for (size_t l = 0; l < m.matrices.size(); ++l) {
-    all[2].layer.push_back(evenly(l));
-    all[3].layer.push_back(0.0 - static_cast<double>(l));
+  std::vector<Metric> all;
+  if (!m.roles.empty()) {
+    all.push_back(nsds_metric("nsds", m, Expressiveness::kRatio));
+    all.push_back(nsds_metric("nsds-product", m, Expressiveness::kProduct));
   }
-  all[5].layer = kurtosis_boosted(all[4].layer);
+  if (!m.matrices.empty()) {
+    const Metric kurtosis = of_matrices("kurtosis", m, &MatrixMeasures::kurtosis, 1);
+    all.push_back(kurtosis);
+    all.push_back({"kurtboost", kurtosis_boosted(kurtosis.layer), {}});
+    all.push_back(of_matrices("zd", m, &MatrixMeasures::beyond, -1));
+    all.push_back(of_matrices("mse", m, &MatrixMeasures::mse, 1));
+  }
+  return all;
+}
+
+std::vector<Metric> plain_metrics(int64_t layers) {
+  std::vector<Metric> all{{"uniform", {}, {}}, {"index", {}, {}}};
+  for (int64_t l = 0; l < layers; ++l) {
+    all[0].layer.push_back(evenly(static_cast<size_t>(l)));
+    all[1].layer.push_back(0.0 - static_cast<double>(l));
+  }
   return all;
 }
 

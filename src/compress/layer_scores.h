@@ -33,24 +33,30 @@ struct MatrixMeasures {
                         // no number where none of 32 or more divides a row
 };
 
-/// What weights alone tell.
+/// What weights alone tell: of what was asked for.
 struct WeightMeasures {
   std::vector<BlockMeasures> roles;                            // (layers)
   std::vector<std::array<MatrixMeasures, kLinears>> matrices;  // (layers)
 };
+struct WeightParts {
+  bool roles = true, matrices = true;
+};
 
 /// Reads every weight once; no text. Memory: one layer and the moments of the head. The same
 /// figures for any number of threads. An error after Ctrl-C.
-Result<WeightMeasures> measure_weights(const Model& model, const Compute& compute,
-                                       Progress& progress);
+Result<WeightMeasures> measure_weights(const Model& model, WeightParts parts,
+                                       const Compute& compute, Progress& progress);
 
-/// "nsds" (published code: strength / directions) and "nsds-product" (strength x directions), by
-/// layer and by linear: a linear has the scores of its role. Neighbours to compare with: "uniform"
-/// (no measure: an order that spreads the first so many evenly over the layers), "index" (the
-/// earlier, the more sensitive), "kurtosis", "kurtboost" (arXiv 2503.06518: kurtosis, twice
-/// where it jumps by more than two deviations from the layer before), "zd" (arXiv 2406.17415: fewer
-/// weights beyond one deviation, more important), "mse".
+/// Of roles: "nsds" (published code: strength / directions) and "nsds-product" (strength x
+/// directions), by layer and by linear: a linear has the scores of its role. Of matrices, to
+/// compare with: "kurtosis", "kurtboost" (arXiv 2503.06518: kurtosis, twice where it jumps by more
+/// than two deviations from the layer before), "zd" (arXiv 2406.17415: fewer weights beyond one
+/// deviation, more important), "mse".
 std::vector<Metric> weight_metrics(const WeightMeasures& measures);
+
+/// What measures nothing: "uniform" (an order that spreads the first so many evenly over the
+/// layers) and "index" (the earlier, the more sensitive).
+std::vector<Metric> plain_metrics(int64_t layers);
 
 /// What a text tells.
 struct TextMeasures {

@@ -51,18 +51,29 @@ TEST_F(Scores, AWholePassIsPerplexity) {
   EXPECT_EQ((*pass)->mean_loss(1, surprise), mean);
 }
 
+TEST_F(Scores, WhatIsNotAskedForIsNotMeasured) {
+  for (const bool roles : {false, true}) {
+    const auto weights = measure_weights(model, {roles, !roles}, compute, silent);
+    ASSERT_TRUE(weights) << weights.error().message;
+    EXPECT_EQ(weights->roles.empty(), !roles);
+    EXPECT_EQ(weights->matrices.empty(), roles);
+    EXPECT_EQ(weight_metrics(*weights).size(), roles ? 2 : 4);
+  }
+}
+
 TEST_F(Scores, EveryMetricHasEveryLayerAndIsTheSameForAnyThreads) {
   const CalibrationText text = some_text(2, 2);
   std::vector<Metric> metrics[2];
   for (const int threads : {1, 2}) {
     ThreadPool some(threads);
     const Compute with{&some, compute.kernels};
-    const auto weights = measure_weights(model, with, silent);
+    const auto weights = measure_weights(model, {}, with, silent);
     ASSERT_TRUE(weights) << weights.error().message;
     const auto on_text = measure_on_text(model, text, 1, with, silent);
     ASSERT_TRUE(on_text) << on_text.error().message;
     EXPECT_GT(on_text->perplexity, 1);
-    metrics[threads - 1] = weight_metrics(*weights);
+    metrics[threads - 1] = plain_metrics(model.config.layers);
+    for (Metric& m : weight_metrics(*weights)) metrics[threads - 1].push_back(std::move(m));
     for (Metric& m : text_metrics(*on_text)) metrics[threads - 1].push_back(std::move(m));
   }
   ASSERT_EQ(metrics[0].size(), 12);
