@@ -1,6 +1,5 @@
 #include "alloc/nsds.h"
 
-#include <Eigen/Dense>
 #include <algorithm>
 #include <cmath>
 
@@ -10,9 +9,6 @@ namespace planeloom {
 namespace {
 
 constexpr double kEnergy = 0.99;  // of a spectrum that counts
-
-using RowMajor = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-using RowMajorD = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
 /// A matrix with gains folded in.
 struct Folded {
@@ -74,31 +70,12 @@ void express_detector(const Spectrum& s, size_t width, RoleMeasures& out) {
 }
 
 /// How much of an output direction lies in the vocabulary's.
-double writing_density(std::span<const double> direction, std::span<const double> vocabulary) {
-  const auto width = static_cast<Eigen::Index>(direction.size());
-  const Eigen::Map<const RowMajorD> basis(
-      vocabulary.data(), static_cast<Eigen::Index>(vocabulary.size()) / width, width);
-  return (basis * Eigen::Map<const Eigen::VectorXd>(direction.data(), width)).norm();
-}
-
-void express_writer(const Spectrum& s, const std::vector<double>& vectors, size_t width,
-                    std::span<const double> vocabulary, RoleMeasures& out) {
-  express(
-      s, [&](int64_t i) { return writing_density(vector_of(vectors, i, width), vocabulary); }, out);
-}
-
-/// Kurtosis of the entries of A^T B, some rows of it at a time.
-double product_kurtosis(MatrixView a, MatrixView b) {
-  constexpr int64_t kRows = 64;
-  const Eigen::Map<const RowMajor> right(b.data, b.rows, b.cols);
-  const Eigen::Map<const RowMajor> left(a.data, a.rows, a.cols);
-  Moments moments;
-  RowMajor tile;
-  for (int64_t r = 0; r < a.cols; r += kRows) {
-    tile.noalias() = left.middleCols(r, std::min(kRows, a.cols - r)).transpose() * right;
-    moments.add(std::span<const float>(tile.data(), static_cast<size_t>(tile.size())));
-  }
-  return moments.kurtosis();
+void express_writer(const Blas& blas, const Spectrum& s, std::span<const double> vectors,
+                    size_t width, std::span<const double> vocabulary, RoleMeasures& out) {
+  const std::vector<double> density =
+      lengths_within(blas, vectors.first(static_cast<size_t>(s.covering(kEnergy)) * width),
+                     vocabulary, static_cast<int64_t>(width));
+  express(s, [&](int64_t i) { return density[static_cast<size_t>(i)]; }, out);
 }
 
 RoleMeasures mean(const std::vector<RoleMeasures>& heads) {
@@ -123,7 +100,7 @@ RoleMeasures over_heads(const BlockWeights& block, ThreadPool& pool, Measure mea
   return mean(heads);
 }
 
-RoleMeasures measure_qk(const BlockWeights& b, ThreadPool& pool) {
+RoleMeasures measure_qk(const Blas& blas, const BlockWeights& b, ThreadPool& pool) {
   const Folded q = fold(b.q, b.attention_norm, b.q_norm), k = fold(b.k, b.attention_norm, b.k_norm);
   return over_heads(b, pool, [&](int64_t h, int64_t kv) {
     const MatrixView left = q.view().rows_from(h * b.head_dim, b.head_dim),
@@ -131,7 +108,7 @@ RoleMeasures measure_qk(const BlockWeights& b, ThreadPool& pool) {
     const Spectrum s = spectrum_of_product(left, right);
     const auto width = static_cast<size_t>(left.cols);
     RoleMeasures m;
-    m.vulnerability = product_kurtosis(left, right);
+    m.vulnerability = kurtosis_of_product(blas, left, right);
     express(
         s,
         [&](int64_t i) {
@@ -143,7 +120,7 @@ RoleMeasures measure_qk(const BlockWeights& b, ThreadPool& pool) {
   });
 }
 
-RoleMeasures measure_ov(const BlockWeights& b, std::span<const double> vocabulary,
+RoleMeasures measure_ov(const Blas& blas, const BlockWeights& b, std::span<const double> vocabulary,
                         ThreadPool& pool) {
   const Folded v = fold(b.v, b.attention_norm, {}), o = fold(b.o, {}, b.post_attention_norm);
   return over_heads(b, pool, [&](int64_t h, int64_t kv) {
@@ -151,24 +128,24 @@ RoleMeasures measure_ov(const BlockWeights& b, std::span<const double> vocabular
     const MatrixView in = v.view().rows_from(kv * b.head_dim, b.head_dim);
     const Spectrum s = spectrum_of_product(out.view(), in);
     RoleMeasures m;
-    m.vulnerability = product_kurtosis(out.view(), in);
-    express_writer(s, s.left, static_cast<size_t>(out.cols), vocabulary, m);
+    m.vulnerability = kurtosis_of_product(blas, out.view(), in);
+    express_writer(blas, s, s.left, static_cast<size_t>(out.cols), vocabulary, m);
     return m;
   });
 }
 
-RoleMeasures measure_feed_forward(const BlockWeights& b, Role role,
+RoleMeasures measure_feed_forward(const Blas& blas, const BlockWeights& b, Role role,
                                   std::span<const double> vocabulary) {
   RoleMeasures m;
   if (role == Role::kDown) {
     const Folded w = fold(b.down, {}, b.post_ffn_norm);
     m.vulnerability = kurtosis(w.view());
-    const Spectrum s = spectrum_of_gram(gram_of_rows(w.view()), w.rows);
-    express_writer(s, s.right, static_cast<size_t>(w.rows), vocabulary, m);
+    const Spectrum s = spectrum_of_gram(blas, gram_of_rows(blas, w.view()), w.rows);
+    express_writer(blas, s, s.right, static_cast<size_t>(w.rows), vocabulary, m);
   } else {
     const Folded w = fold(role == Role::kGate ? b.gate : b.up, b.ffn_norm, {});
     m.vulnerability = kurtosis(w.view());
-    express_detector(spectrum_of_gram(gram_of_columns(w.view()), w.cols),
+    express_detector(spectrum_of_gram(blas, gram_of_columns(blas, w.view()), w.cols),
                      static_cast<size_t>(w.cols), m);
   }
   return m;
@@ -176,22 +153,23 @@ RoleMeasures measure_feed_forward(const BlockWeights& b, Role role,
 
 }  // namespace
 
-std::vector<double> vocabulary_directions(std::span<const double> gram, int64_t width) {
-  Spectrum s = spectrum_of_gram(gram, width);
+std::vector<double> vocabulary_directions(const Blas& blas, std::span<const double> gram,
+                                          int64_t width) {
+  Spectrum s = spectrum_of_gram(blas, gram, width);
   s.right.resize(static_cast<size_t>(s.covering(kEnergy) * width));
   return std::move(s.right);
 }
 
-BlockMeasures measure_block(const BlockWeights& block, std::span<const double> vocabulary,
-                            ThreadPool& pool) {
+BlockMeasures measure_block(const Blas& blas, const BlockWeights& block,
+                            std::span<const double> vocabulary, ThreadPool& pool) {
   constexpr Role kFeedForward[] = {Role::kGate, Role::kUp, Role::kDown};
   BlockMeasures m;
-  m[static_cast<size_t>(Role::kQk)] = measure_qk(block, pool);
-  m[static_cast<size_t>(Role::kOv)] = measure_ov(block, vocabulary, pool);
+  m[static_cast<size_t>(Role::kQk)] = measure_qk(blas, block, pool);
+  m[static_cast<size_t>(Role::kOv)] = measure_ov(blas, block, vocabulary, pool);
   pool.parallel_for(3, 1, [&](int64_t begin, int64_t end, int) {
     for (int64_t i = begin; i < end; ++i)
       m[static_cast<size_t>(kFeedForward[i])] =
-          measure_feed_forward(block, kFeedForward[i], vocabulary);
+          measure_feed_forward(blas, block, kFeedForward[i], vocabulary);
   });
   return m;
 }

@@ -36,12 +36,13 @@ using BlockMeasures = std::array<RoleMeasures, kRoles>;
 
 /// The directions of the unembedding that hold 99 % of its energy: (kept, width), orthonormal rows.
 /// gram: (width, width) = c sum u u^T over its rows u, gains of the output norm folded in.
-std::vector<double> vocabulary_directions(std::span<const double> gram, int64_t width);
+std::vector<double> vocabulary_directions(const Blas& blas, std::span<const double> gram,
+                                          int64_t width);
 
 /// Measures one block. Gains are folded into what they scale; the products of heads are never made
 /// whole. The same figures for any number of threads.
-BlockMeasures measure_block(const BlockWeights& block, std::span<const double> vocabulary,
-                            ThreadPool& pool);
+BlockMeasures measure_block(const Blas& blas, const BlockWeights& block,
+                            std::span<const double> vocabulary, ThreadPool& pool);
 
 /// How strength and the number of directions make expressiveness: divided, as the published code
 /// does, or multiplied, as the text reads.

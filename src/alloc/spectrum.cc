@@ -7,6 +7,8 @@
 namespace planeloom {
 namespace {
 
+constexpr int64_t kPanel = 512;  // rows or columns that are doubles at a time
+
 using RowMajor = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 using RowMajorD = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 using Wide = Eigen::MatrixXd;
@@ -49,11 +51,11 @@ std::vector<double> whole(const Wide& symmetric) {
   return out;
 }
 
-/// X^T X for X of doubles, both halves.
-Wide gram(const Wide& x) {
-  Wide g = Wide::Zero(x.cols(), x.cols());
-  g.selfadjointView<Eigen::Lower>().rankUpdate(x.transpose());
-  return g.selfadjointView<Eigen::Lower>();
+/// The upper triangle's mirror image.
+void fill_lower(std::vector<double>& symmetric, int64_t n) {
+  for (int64_t i = 0; i < n; ++i)
+    for (int64_t j = 0; j < i; ++j)
+      symmetric[static_cast<size_t>(i * n + j)] = symmetric[static_cast<size_t>(j * n + i)];
 }
 
 }  // namespace
@@ -100,19 +102,93 @@ Spectrum spectrum_of_product(MatrixView a, MatrixView b) {
   return s;
 }
 
-Spectrum spectrum_of_gram(std::span<const double> gram, int64_t n) {
-  const Eigen::SelfAdjointEigenSolver<Wide> solver(map(gram, n));
+Spectrum spectrum_of_gram(const Blas& blas, std::span<const double> gram, int64_t n) {
   Spectrum s;
+  s.right.assign(gram.begin(), gram.end());
+  std::vector<double> values(static_cast<size_t>(n));
+  const int size = static_cast<int>(n), ask = -1;
+  int info = 0, iwork_size = 0;
+  double work_size = 0;
+  blas.dsyevd("V", "U", &size, s.right.data(), &size, values.data(), &work_size, &ask, &iwork_size,
+              &ask, &info);
+  const int lwork = static_cast<int>(work_size), liwork = iwork_size;
+  std::vector<double> work(static_cast<size_t>(lwork));
+  std::vector<int> iwork(static_cast<size_t>(liwork));
+  blas.dsyevd("V", "U", &size, s.right.data(), &size, values.data(), work.data(), &lwork,
+              iwork.data(), &liwork, &info);
+  if (info != 0) values.assign(values.size(), NAN);  // what the matrix held was no numbers
+  for (int64_t i = 0; i < n / 2; ++i)
+    std::swap_ranges(s.right.begin() + i * n, s.right.begin() + (i + 1) * n,
+                     s.right.begin() + (n - 1 - i) * n);
   for (int64_t i = n; i-- > 0;)
-    s.value.push_back(std::sqrt(std::max(0.0, solver.eigenvalues()[i])));
-  put(solver.eigenvectors().rowwise().reverse(), s.right);
+    s.value.push_back(std::sqrt(std::max(values[static_cast<size_t>(i)], 0.0)));
   return s;
 }
 
-std::vector<double> gram_of_columns(MatrixView w) { return whole(gram(map(w).cast<double>())); }
+std::vector<double> gram_of_columns(const Blas& blas, MatrixView w) {
+  std::vector<double> gram(static_cast<size_t>(w.cols * w.cols)), panel;
+  for (int64_t r = 0; r < w.rows; r += kPanel) {
+    const int64_t rows = std::min(kPanel, w.rows - r);
+    panel.assign(w.data + r * w.cols, w.data + (r + rows) * w.cols);
+    blas.dsyrk(Blas::kRowMajor, Blas::kUpper, Blas::kTransposed, static_cast<int>(w.cols),
+               static_cast<int>(rows), 1, panel.data(), static_cast<int>(w.cols), 1, gram.data(),
+               static_cast<int>(w.cols));
+  }
+  fill_lower(gram, w.cols);
+  return gram;
+}
 
-std::vector<double> gram_of_rows(MatrixView w) {
-  return whole(gram(map(w).cast<double>().transpose()));
+std::vector<double> gram_of_rows(const Blas& blas, MatrixView w) {
+  std::vector<double> gram(static_cast<size_t>(w.rows * w.rows)), panel;
+  for (int64_t c = 0; c < w.cols; c += kPanel) {
+    const int64_t cols = std::min(kPanel, w.cols - c);
+    panel.clear();
+    for (int64_t r = 0; r < w.rows; ++r)
+      panel.insert(panel.end(), w.data + r * w.cols + c, w.data + r * w.cols + c + cols);
+    blas.dsyrk(Blas::kRowMajor, Blas::kUpper, Blas::kPlain, static_cast<int>(w.rows),
+               static_cast<int>(cols), 1, panel.data(), static_cast<int>(cols), 1, gram.data(),
+               static_cast<int>(w.rows));
+  }
+  fill_lower(gram, w.rows);
+  return gram;
+}
+
+std::vector<double> lengths_within(const Blas& blas, std::span<const double> vectors,
+                                   std::span<const double> directions, int64_t n) {
+  const int64_t count = static_cast<int64_t>(vectors.size()) / n,
+                kept = static_cast<int64_t>(directions.size()) / n;
+  std::vector<double> lengths, parts;
+  for (int64_t first = 0; first < count; first += kPanel) {
+    const int64_t rows = std::min(kPanel, count - first);
+    parts.resize(static_cast<size_t>(rows * kept));
+    blas.dgemm(Blas::kRowMajor, Blas::kPlain, Blas::kTransposed, static_cast<int>(rows),
+               static_cast<int>(kept), static_cast<int>(n), 1, vectors.data() + first * n,
+               static_cast<int>(n), directions.data(), static_cast<int>(n), 0, parts.data(),
+               static_cast<int>(kept));
+    for (int64_t i = 0; i < rows; ++i) {
+      double squares = 0;
+      for (int64_t k = i * kept; k < (i + 1) * kept; ++k)
+        squares += parts[static_cast<size_t>(k)] * parts[static_cast<size_t>(k)];
+      lengths.push_back(std::sqrt(squares));
+    }
+  }
+  return lengths;
+}
+
+double kurtosis_of_product(const Blas& blas, MatrixView a, MatrixView b) {
+  constexpr int64_t kRows = 64;
+  std::vector<float> tile;
+  Moments moments;
+  for (int64_t r = 0; r < a.cols; r += kRows) {
+    const int64_t rows = std::min(kRows, a.cols - r);
+    tile.resize(static_cast<size_t>(rows * b.cols));
+    blas.sgemm(Blas::kRowMajor, Blas::kTransposed, Blas::kPlain, static_cast<int>(rows),
+               static_cast<int>(b.cols), static_cast<int>(a.rows), 1, a.data + r,
+               static_cast<int>(a.cols), b.data, static_cast<int>(b.cols), 0, tile.data(),
+               static_cast<int>(b.cols));
+    moments.add(tile);
+  }
+  return moments.kurtosis();
 }
 
 std::vector<double> gram_through(MatrixView w, std::span<const double> c) {

@@ -4,6 +4,8 @@
 #include <span>
 #include <vector>
 
+#include "alloc/blas.h"
+
 namespace planeloom {
 
 /// (rows, cols).
@@ -25,6 +27,8 @@ struct Moments {
   double kurtosis() const;
 };
 double kurtosis(MatrixView m);
+/// Of the entries of A^T B, some rows of it at a time; A (r, m), B (r, n).
+double kurtosis_of_product(const Blas& blas, MatrixView a, MatrixView b);
 
 /// Singular values, the largest first, with the vectors on the sides that were asked for: (values,
 /// n), each of length 1.
@@ -41,14 +45,22 @@ struct Spectrum {
 /// both and a core of r x r. A product of attention's factors without ever making it.
 Spectrum spectrum_of_product(MatrixView a, MatrixView b);
 
-/// From the eigenvalues of a Gram matrix (n, n), symmetric: their roots, and the eigenvectors as
-/// `right`. Of W^T W these are W's singular values and right vectors, of W W^T its left ones.
-Spectrum spectrum_of_gram(std::span<const double> gram, int64_t n);
+/// Rows of a Gram matrix that LAPACK's counts can tell.
+inline constexpr int64_t kMostEigenvalues = 32000;
+
+/// From the eigenvalues of a Gram matrix (n, n), symmetric, n <= kMostEigenvalues: their roots (no
+/// numbers where the matrix holds any that are none), and the eigenvectors as `right`. Of W^T W
+/// these are W's singular values and right vectors, of W W^T its left ones.
+Spectrum spectrum_of_gram(const Blas& blas, std::span<const double> gram, int64_t n);
 
 /// W^T W, (cols, cols).
-std::vector<double> gram_of_columns(MatrixView w);
+std::vector<double> gram_of_columns(const Blas& blas, MatrixView w);
 /// W W^T, (rows, rows).
-std::vector<double> gram_of_rows(MatrixView w);
+std::vector<double> gram_of_rows(const Blas& blas, MatrixView w);
+
+/// Lengths of what of each vector (count, n) lies in the span of orthonormal directions (kept, n).
+std::vector<double> lengths_within(const Blas& blas, std::span<const double> vectors,
+                                   std::span<const double> directions, int64_t n);
 
 /// W C W^T, (rows, rows); c: (cols, cols), symmetric.
 std::vector<double> gram_through(MatrixView w, std::span<const double> c);

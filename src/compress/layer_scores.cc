@@ -209,16 +209,22 @@ void add_geometry(const Model& model, int64_t layer, std::span<const double> mom
 Result<WeightMeasures> measure_weights(const Model& model, WeightParts parts,
                                        const Compute& compute, Progress& progress) {
   WeightMeasures out;
+  const Blas* blas = nullptr;
   std::vector<double> vocabulary;
-  if (parts.roles)
-    vocabulary = vocabulary_directions(head_gram(model, compute), model.config.width);
+  if (parts.roles) {
+    if (model.config.width > kMostEigenvalues)
+      return fail("[scores] nsds is for widths of at most {}, not {}", kMostEigenvalues,
+                  model.config.width);
+    PL_TRY(blas, load_blas());
+    vocabulary = vocabulary_directions(*blas, head_gram(model, compute), model.config.width);
+  }
   std::array<std::vector<float>, kLinears> room;
   for (int64_t l = 0; l < model.config.layers; ++l) {
     PL_CHECK(check_stop("the weights", l));
     progress.update("weights", static_cast<uint64_t>(l),
                     static_cast<uint64_t>(model.config.layers));
     const BlockWeights block = block_weights(model, l, compute, room);
-    if (parts.roles) out.roles.push_back(measure_block(block, vocabulary, *compute.pool));
+    if (parts.roles) out.roles.push_back(measure_block(*blas, block, vocabulary, *compute.pool));
     if (!parts.matrices) continue;
     auto& matrices = out.matrices.emplace_back();
     const MatrixView views[kLinears] = {block.q,    block.k,  block.v,   block.o,

@@ -94,6 +94,12 @@ void expect_near(const RoleMeasures& a, const RoleMeasures& b) {
   EXPECT_NEAR(a.directions, b.directions, 1e-6 * std::max(1.0, b.directions));
 }
 
+const Blas& blas() {
+  const auto loaded = load_blas();
+  if (!loaded) throw std::runtime_error(loaded.error().message);
+  return **loaded;
+}
+
 class NsdsTest : public testing::Test {
  protected:
   NsdsTest() {
@@ -103,8 +109,8 @@ class NsdsTest : public testing::Test {
       for (int64_t c = 0; c < Block::kWidth; ++c)
         unembedding[static_cast<size_t>(r * Block::kWidth + c)] *=
             static_cast<float>(std::pow(0.7, c));
-    vocabulary = vocabulary_directions(gram_of_columns({unembedding.data(), 50, Block::kWidth}),
-                                       Block::kWidth);
+    vocabulary = vocabulary_directions(
+        blas(), gram_of_columns(blas(), {unembedding.data(), 50, Block::kWidth}), Block::kWidth);
   }
   ThreadPool pool{2};
   std::vector<float> unembedding;
@@ -126,7 +132,7 @@ TEST_F(NsdsTest, VocabularyDirectionsHoldTheEnergy) {
 TEST_F(NsdsTest, MeasuresAreThoseOfTheWholeMatrices) {
   const Block block(1);
   const BlockWeights b = block.weights();
-  const BlockMeasures m = measure_block(b, vocabulary, pool);
+  const BlockMeasures m = measure_block(blas(), b, vocabulary, pool);
   const Eigen::Map<const Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>> p(
       vocabulary.data(), static_cast<Eigen::Index>(vocabulary.size()) / Block::kWidth,
       Block::kWidth);
@@ -169,8 +175,8 @@ TEST_F(NsdsTest, GainsAreFoldedIn) {
   };
   for (auto* w : {&plain.q, &plain.k, &plain.v}) scale(*w, with_gains.norm);
   for (auto* w : {&plain.gate, &plain.up}) scale(*w, with_gains.ffn_norm);
-  const BlockMeasures a = measure_block(plain.weights(), vocabulary, pool),
-                      b = measure_block(with_gains.weights(), vocabulary, pool);
+  const BlockMeasures a = measure_block(blas(), plain.weights(), vocabulary, pool),
+                      b = measure_block(blas(), with_gains.weights(), vocabulary, pool);
   for (size_t role = 0; role < kRoles; ++role) expect_near(a[role], b[role]);
 }
 
@@ -182,15 +188,15 @@ TEST_F(NsdsTest, QueryAndKeyNormsScaleTheirHeads) {
   BlockWeights w = normed.weights();
   w.q_norm = q_norm;
   w.k_norm = k_norm;
-  expect_near(measure_block(w, vocabulary, pool)[0],
-              measure_block(plain.weights(), vocabulary, pool)[0]);
+  expect_near(measure_block(blas(), w, vocabulary, pool)[0],
+              measure_block(blas(), plain.weights(), vocabulary, pool)[0]);
 }
 
 TEST_F(NsdsTest, TheSameForAnyThreads) {
   const Block block(4);
   ThreadPool one{1};
-  const BlockMeasures a = measure_block(block.weights(), vocabulary, pool),
-                      b = measure_block(block.weights(), vocabulary, one);
+  const BlockMeasures a = measure_block(blas(), block.weights(), vocabulary, pool),
+                      b = measure_block(blas(), block.weights(), vocabulary, one);
   for (size_t role = 0; role < kRoles; ++role) {
     EXPECT_EQ(a[role].vulnerability, b[role].vulnerability);
     EXPECT_EQ(a[role].strength, b[role].strength);
@@ -204,7 +210,7 @@ TEST_F(NsdsTest, OutliersMakeALayerVulnerable) {
   for (uint64_t l = 0; l < 6; ++l) {
     Block block(10 + l);
     if (l == 3) block.down[17] = 60;
-    layers.push_back(measure_block(block.weights(), vocabulary, pool));
+    layers.push_back(measure_block(blas(), block.weights(), vocabulary, pool));
   }
   const NsdsScores scores = nsds_scores(layers, Expressiveness::kRatio);
   EXPECT_EQ(by_score(scores.vulnerability)[0], 3);
@@ -238,6 +244,20 @@ TEST(NsdsScores, OrderIsThatOfTheSumOfSoftplus) {
   EXPECT_EQ(by_score(scores.score), by_score(sum));
   for (size_t l = 0; l < sum.size(); ++l)
     EXPECT_NEAR(scores.score[l], 1 - std::exp(-sum[l] / 10), 1e-12);
+}
+
+TEST(SpectrumOfGram, LargestFirstAndNoNumbersStayNone) {
+  const std::vector<double> gram{2, 0, 0, 0, 9, 0, 0, 0, 0};
+  const Spectrum s = spectrum_of_gram(blas(), gram, 3);
+  EXPECT_NEAR(s.value[0], 3, 1e-12);
+  EXPECT_NEAR(s.value[1], std::sqrt(2), 1e-12);
+  EXPECT_EQ(s.value[2], 0);
+  EXPECT_NEAR(std::abs(s.right[1]), 1, 1e-12);
+  EXPECT_NEAR(std::abs(s.right[3]), 1, 1e-12);
+  for (const int64_t n : {1, 40, 300}) {
+    const std::vector<double> broken(static_cast<size_t>(n * n), NAN);
+    EXPECT_TRUE(std::isnan(spectrum_of_gram(blas(), broken, n).value[0])) << n;
+  }
 }
 
 TEST(NsdsScores, AbsentRolesAndEqualLayersAreHandled) {
