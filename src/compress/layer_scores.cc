@@ -170,11 +170,11 @@ double turned(std::span<const float> a, std::span<const float> b, int64_t width)
   return sum / static_cast<double>(n);
 }
 
-Result<double> perplexity_from(TextPass& pass, int64_t first) {
-  const double mean =
-      pass.mean_loss(first, [](int64_t, std::span<const float> logits, int32_t next) {
-        return negative_log_likelihood(logits, next);
-      });
+Result<double> perplexity_from(TextPass& pass, int64_t first, const Compute& compute) {
+  const double mean = pass.mean_loss(first, [&](int64_t, std::span<const float> logits,
+                                                int32_t next, std::vector<float>& scratch) {
+    return negative_log_likelihood(*compute.kernels, logits, next, scratch);
+  });
   if (!std::isfinite(mean))
     return fail("[scores] the model's predictions are no numbers when it reads from layer {} on",
                 first);
@@ -269,12 +269,12 @@ Result<TextMeasures> measure_on_text(const Model& model, const CalibrationText& 
                                      const Compute& compute, Progress& progress) {
   PL_TRY(const auto pass, TextPass::create(model, text, compute));
   TextMeasures out;
-  PL_TRY(out.perplexity, perplexity_from(*pass, 0));
+  PL_TRY(out.perplexity, perplexity_from(*pass, 0, compute));
   for (int64_t l = 0; l < model.config.layers; ++l) {
     PL_CHECK(check_stop("the text", l));
     progress.update("text", static_cast<uint64_t>(l), static_cast<uint64_t>(model.config.layers));
     LieqMeasures& lieq = out.lieq.emplace_back();
-    PL_TRY(const double without, perplexity_from(*pass, l + 1));
+    PL_TRY(const double without, perplexity_from(*pass, l + 1, compute));
     lieq.perplexity_drop = without - out.perplexity;
     const std::vector<float> read(pass->hidden().begin(), pass->hidden().end());
     NormedInput input(compute, model.config.width);

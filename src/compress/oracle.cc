@@ -202,13 +202,13 @@ class Run {
   /// An error where the reference's row cannot be read; its sum is NaN then, too.
   Result<double> divergence(int64_t from) {
     std::atomic<bool> unread = false;
-    const double mean =
-        score_->mean_loss(from, [&](int64_t row, std::span<const float> logits, int32_t) {
-          thread_local std::vector<float> buffer, p, q;
-          const auto reference = reference_->row(row, buffer);
-          if (!reference) unread = true;
-          return reference ? kl_divergence(*compute_.kernels, *reference, logits, p, q) : NAN;
-        });
+    const double mean = score_->mean_loss(from, [&](int64_t row, std::span<const float> logits,
+                                                    int32_t, std::vector<float>& scratch) {
+      std::vector<float> buffer;  // where the reference lies on disk
+      const auto reference = reference_->row(row, buffer);
+      if (!reference) unread = true;
+      return reference ? kl_divergence(*compute_.kernels, *reference, logits, scratch) : NAN;
+    });
     if (unread) return fail("[oracle] the model's logits cannot be read back");
     return mean;
   }

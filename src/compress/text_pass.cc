@@ -7,6 +7,7 @@
 namespace planeloom {
 namespace {
 
+constexpr int64_t kLossRows = 4;     // that a thread takes at a time
 constexpr int64_t kLogitRows = 128;  // at a time: a head is unpacked for each so many
 
 }  // namespace
@@ -65,11 +66,12 @@ double TextPass::mean_loss(int64_t first, Loss loss) {
   std::vector<double> losses;
   finish(first, [&](int64_t row, Rows logits, std::span<const int32_t> next) {
     losses.resize(next.size());
-    compute_.pool->parallel_for(logits.rows, 1, [&](int64_t begin, int64_t end, int) {
+    compute_.pool->parallel_for(logits.rows, kLossRows, [&](int64_t begin, int64_t end, int) {
+      std::vector<float> scratch;
       for (int64_t r = begin; r < end; ++r)
         losses[static_cast<size_t>(r)] =
             loss(row + r, {logits.data + r * logits.cols, static_cast<size_t>(logits.cols)},
-                 next[static_cast<size_t>(r)]);
+                 next[static_cast<size_t>(r)], scratch);
     });
     for (const double x : losses) sum += x;
   });

@@ -31,8 +31,9 @@ class TextPass {
   /// Runs layers first ... of the model and its head on what layer() reads, which stays as it is.
   void finish(int64_t first, Sink sink);
 
-  /// What one prediction costs; called by several threads at once.
-  using Loss = FunctionRef<double(int64_t row, std::span<const float> logits, int32_t next)>;
+  /// What one prediction costs; called by several threads at once, each with a scratch of its own.
+  using Loss = FunctionRef<double(int64_t row, std::span<const float> logits, int32_t next,
+                                  std::vector<float>& scratch)>;
   /// finish() with the mean of `loss` over all predictions: the same for any number of threads.
   double mean_loss(int64_t first, Loss loss);
 

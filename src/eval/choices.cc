@@ -42,8 +42,8 @@ size_t common(std::span<const int32_t> a, std::span<const int32_t> b) {
 /// Reads texts one after another and keeps what they have in common.
 class Reader {
  public:
-  Reader(const Tokenizer& tokenizer, std::unique_ptr<Session> session)
-      : tokenizer_(tokenizer), session_(std::move(session)) {}
+  Reader(const Tokenizer& tokenizer, const Kernels& kernels, std::unique_ptr<Session> session)
+      : tokenizer_(tokenizer), kernels_(kernels), session_(std::move(session)) {}
 
   /// log p(choice | context), in nats.
   Result<double> log_likelihood(const std::string& context, const std::string& choice) {
@@ -65,8 +65,9 @@ class Reader {
         [&](int64_t first, int64_t n, const float* logits) {
           const auto vocab = static_cast<size_t>(session_->model().vocab());
           for (int64_t i = 0; i < n; ++i)
-            sum -= negative_log_likelihood({logits + static_cast<size_t>(i) * vocab, vocab},
-                                           whole[kept + static_cast<size_t>(first + i) + 1]);
+            sum -=
+                negative_log_likelihood(kernels_, {logits + static_cast<size_t>(i) * vocab, vocab},
+                                        whole[kept + static_cast<size_t>(first + i) + 1], scratch_);
         }));
     if (!std::isfinite(sum))
       return fail("a log-likelihood of {}: the model's weights are damaged", sum);
@@ -75,8 +76,10 @@ class Reader {
 
  private:
   const Tokenizer& tokenizer_;
+  const Kernels& kernels_;
   std::unique_ptr<Session> session_;
   std::vector<int32_t> read_;  // what the session's cache holds
+  std::vector<float> scratch_;
 };
 
 /// The mean and its standard error of what items gave.
@@ -116,7 +119,7 @@ Result<ChoiceScore> score_choices(const Model& model, const Tokenizer& tokenizer
                                   const Compute& compute, SessionOptions session_options,
                                   std::span<const ChoiceItem> items, Progress& progress) {
   PL_TRY(auto session, Session::create(model, compute, session_options));
-  Reader reader(tokenizer, std::move(session));
+  Reader reader(tokenizer, *compute.kernels, std::move(session));
   Mean whole, by_byte, margin, right, chance;
   int64_t finished = 0;
   for (const ChoiceItem& item : items) {

@@ -11,8 +11,41 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+/// The first of the largest.
 int64_t argmax(std::span<const float> row) {
   return std::max_element(row.begin(), row.end()) - row.begin();
+}
+
+/// exp(logits - top) and their sum.
+struct Exponentials {
+  float top = 0;
+  double sum = 0;
+  double log_sum() const { return static_cast<double>(top) + std::log(sum); }
+};
+Exponentials exponentials(const Kernels& kernels, std::span<const float> logits,
+                          std::vector<float>& out) {
+  out.assign(logits.begin(), logits.end());
+  Exponentials e;
+  e.sum = kernels.exp_sum(out.data(), static_cast<int64_t>(out.size()), &e.top);
+  return e;
+}
+
+/// KL(reference || model), of whose logits log sum exp is known.
+double divergence(const Kernels& kernels, std::span<const float> reference,
+                  std::span<const float> model, double log_sum, std::vector<float>& scratch) {
+  constexpr size_t kSums = 8;  // that do not wait for one another
+  const Exponentials p = exponentials(kernels, reference, scratch);
+  double sums[kSums] = {}, sum = 0;
+  const auto add = [&](size_t i, double& to) {
+    to += static_cast<double>(scratch[i]) *
+          (static_cast<double>(reference[i]) - static_cast<double>(model[i]));
+  };
+  size_t i = 0;
+  for (; i + kSums <= scratch.size(); i += kSums)
+    for (size_t k = 0; k < kSums; ++k) add(i + k, sums[k]);
+  for (; i < scratch.size(); ++i) add(i, sum);
+  for (const double part : sums) sum += part;
+  return sum / p.sum + log_sum - p.log_sum();
 }
 
 /// What one block of scored rows adds: filled in parallel, folded in order.
@@ -29,18 +62,19 @@ Status score_rows(const Compute& compute, std::span<const int32_t> targets, cons
   std::vector<char> agree(targets.size());
   std::vector<Status> status(targets.size());
   compute.pool->parallel_for(n, 1, [&](int64_t begin, int64_t end, int) {
-    std::vector<float> p, q, buffer;
+    std::vector<float> scratch, buffer;
     for (int64_t i = begin; i < end; ++i) {
       const auto k = static_cast<size_t>(i);
       const std::span<const float> row(logits + i * vocab, static_cast<size_t>(vocab));
-      nll[k] = negative_log_likelihood(row, targets[k]);
+      const double log_sum = exponentials(*compute.kernels, row, scratch).log_sum();
+      nll[k] = log_sum - static_cast<double>(row[static_cast<size_t>(targets[k])]);
       if (!reference) continue;
       auto wanted = reference->row(first_row + i, buffer);
       if (!wanted) {
         status[k] = tl::unexpected(wanted.error());
         continue;
       }
-      kl[k] = kl_divergence(*compute.kernels, *wanted, row, p, q);
+      kl[k] = divergence(*compute.kernels, *wanted, row, log_sum, scratch);
       agree[k] = argmax(*wanted) == argmax(row);
     }
   });
@@ -59,25 +93,16 @@ Status score_rows(const Compute& compute, std::span<const int32_t> targets, cons
 
 }  // namespace
 
-double negative_log_likelihood(std::span<const float> logits, int32_t target) {
-  const float top = *std::max_element(logits.begin(), logits.end());
-  double sum = 0;
-  for (float x : logits) sum += std::exp(static_cast<double>(x - top));
-  return std::log(sum) - static_cast<double>(logits[static_cast<size_t>(target)] - top);
+double negative_log_likelihood(const Kernels& kernels, std::span<const float> logits,
+                               int32_t target, std::vector<float>& scratch) {
+  return exponentials(kernels, logits, scratch).log_sum() -
+         static_cast<double>(logits[static_cast<size_t>(target)]);
 }
 
 double kl_divergence(const Kernels& kernels, std::span<const float> reference,
-                     std::span<const float> model, std::vector<float>& p, std::vector<float>& q) {
-  p.assign(reference.begin(), reference.end());
-  q.assign(model.begin(), model.end());
-  float top_p = 0, top_q = 0;
-  const double sum_p = kernels.exp_sum(p.data(), static_cast<int64_t>(p.size()), &top_p),
-               sum_q = kernels.exp_sum(q.data(), static_cast<int64_t>(q.size()), &top_q);
-  double sum = 0;
-  for (size_t i = 0; i < p.size(); ++i)
-    sum += static_cast<double>(p[i]) *
-           (static_cast<double>(reference[i]) - static_cast<double>(model[i]));
-  return sum / sum_p + (top_q + std::log(sum_q)) - (top_p + std::log(sum_p));
+                     std::span<const float> model, std::vector<float>& scratch) {
+  const double log_sum = exponentials(kernels, model, scratch).log_sum();
+  return divergence(kernels, reference, model, log_sum, scratch);
 }
 
 Divergence summarise(std::vector<double> kl, int64_t agreements) {

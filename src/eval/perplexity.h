@@ -47,12 +47,13 @@ Result<TextScore> score_text(const Model& model, const Compute& compute, Session
                              std::span<const int32_t> tokens, const WindowOptions& options,
                              const LogitStore* reference, LogitStore* record, Progress& progress);
 
-/// -log softmax(logits)[target], in double.
-double negative_log_likelihood(std::span<const float> logits, int32_t target);
+/// -log softmax(logits)[target]. `scratch` becomes as long as the row, here and below.
+double negative_log_likelihood(const Kernels& kernels, std::span<const float> logits,
+                               int32_t target, std::vector<float>& scratch);
 
-/// KL(reference || model) of two rows of logits; `p` and `q` are scratch of the same length.
+/// KL(reference || model) of two rows of logits.
 double kl_divergence(const Kernels& kernels, std::span<const float> reference,
-                     std::span<const float> model, std::vector<float>& p, std::vector<float>& q);
+                     std::span<const float> model, std::vector<float>& scratch);
 
 /// Mean, standard error, median (nearest rank) and 99th percentile (nearest rank) of per-position
 /// values.

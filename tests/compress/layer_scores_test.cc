@@ -35,8 +35,9 @@ TEST_F(Scores, AWholePassIsPerplexity) {
   const CalibrationText text = some_text(3, 1);
   const auto pass = TextPass::create(model, text, compute);
   ASSERT_TRUE(pass) << pass.error().message;
-  const auto surprise = [](int64_t, std::span<const float> logits, int32_t next) {
-    return negative_log_likelihood(logits, next);
+  const auto surprise = [&](int64_t, std::span<const float> logits, int32_t next,
+                            std::vector<float>& scratch) {
+    return negative_log_likelihood(*compute.kernels, logits, next, scratch);
   };
   const double mean = (*pass)->mean_loss(0, surprise);
   SessionOptions session;

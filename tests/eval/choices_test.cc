@@ -35,10 +35,12 @@ class Choices : public testing::Test {
     EXPECT_TRUE((*session)->forward(tokens, static_cast<int64_t>(context.size()),
                                     [&](int64_t first, int64_t n, const float* logits) {
                                       const auto vocab = static_cast<size_t>(model_->vocab());
+                                      std::vector<float> scratch;
                                       for (int64_t i = 0; i < n && first + i < last; ++i)
                                         sum -= negative_log_likelihood(
+                                            *compute_.kernels,
                                             {logits + static_cast<size_t>(i) * vocab, vocab},
-                                            tokens[static_cast<size_t>(first + i) + 1]);
+                                            tokens[static_cast<size_t>(first + i) + 1], scratch);
                                     }));
     return sum;
   }
