@@ -267,7 +267,7 @@ std::vector<Metric> plain_metrics(int64_t layers) {
 
 Result<TextMeasures> measure_on_text(const Model& model, const CalibrationText& text, uint64_t seed,
                                      const Compute& compute, Progress& progress) {
-  PL_TRY(const auto pass, TextPass::create(model, text, compute));
+  PL_TRY(const auto pass, TextPass::create(model, text, {}, compute));
   TextMeasures out;
   PL_TRY(out.perplexity, perplexity_from(*pass, 0, compute));
   for (int64_t l = 0; l < model.config.layers; ++l) {

@@ -70,7 +70,7 @@ std::string fingerprint(const Model& model, const CalibrationText& learn,
                         const CalibrationText& score, const OracleOptions& o) {
   Sha256 hash;
   const auto add = [&](std::string_view text) { hash.update(std::as_bytes(std::span(text))); };
-  add(fmt::format("oracle 1 {} seed {} {} {}\n", weights_hash(model), o.rotation_seed,
+  add(fmt::format("oracle 2 {} seed {} {} {}\n", weights_hash(model), o.rotation_seed,
                   learn.context, score.context));
   for (const CalibrationText* text : {&learn, &score})
     hash.update(std::as_bytes(std::span(text->tokens)));
@@ -128,8 +128,10 @@ class Run {
 
   /// Reads what the model says of the text to score.
   Status prepare(const CalibrationText& learn, const CalibrationText& score) {
-    PL_TRY(learn_, TextPass::create(model_, learn, compute_));
-    PL_TRY(score_, TextPass::create(model_, score, compute_));
+    PL_TRY(learn_, TextPass::create(model_, learn, {}, compute_));
+    // Rounded activations would round otherwise in all later layers once one linear has changed,
+    // which weighs as much as four bits in place of sixteen (docs/allocation.md).
+    PL_TRY(score_, TextPass::create(model_, score, {ActivationMode::kFloat, true}, compute_));
     PL_TRY(reference_, LogitStore::create(score_->scored(), model_.vocab()));
     Status stored;
     score_->finish(0, [&](int64_t, Rows logits, std::span<const int32_t>) {

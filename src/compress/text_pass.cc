@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "eval/perplexity.h"
-
 namespace planeloom {
 namespace {
 
@@ -13,13 +11,14 @@ constexpr int64_t kLogitRows = 128;  // at a time: a head is unpacked for each s
 }  // namespace
 
 Result<std::unique_ptr<TextPass>> TextPass::create(const Model& model, CalibrationText text,
+                                                   const TextPassOptions& options,
                                                    const Compute& compute) {
-  std::unique_ptr<TextPass> pass(new TextPass(model, std::move(text), compute));
-  SessionOptions options;
-  options.context = pass->text_.context;
-  options.activations = ActivationMode::kInt8;
-  options.cache = DType::kF32;
-  PL_TRY(pass->session_, Session::create(model, compute, options));
+  std::unique_ptr<TextPass> pass(new TextPass(model, std::move(text), options.score_all, compute));
+  SessionOptions session;
+  session.context = pass->text_.context;
+  session.activations = options.activations;
+  session.cache = DType::kF32;
+  PL_TRY(pass->session_, Session::create(model, compute, session));
   const int64_t size = pass->text_.context * model.config.width;
   pass->hidden_.resize(static_cast<size_t>(pass->text_.windows() * size));
   pass->window_.resize(static_cast<size_t>(size));
@@ -28,9 +27,7 @@ Result<std::unique_ptr<TextPass>> TextPass::create(const Model& model, Calibrati
   return pass;
 }
 
-int64_t TextPass::scored() const {
-  return text_.windows() * scored_per_window({.context = text_.context, .windows = 0, .bos = {}});
-}
+int64_t TextPass::scored() const { return text_.windows() * (text_.context - 1 - first_scored()); }
 
 void TextPass::pass(Hooks* hooks) {
   session_->set_hooks(hooks);
@@ -42,7 +39,7 @@ void TextPass::pass(Hooks* hooks) {
 }
 
 void TextPass::finish(int64_t first, Sink sink) {
-  const int64_t width = model_.config.width, vocab = model_.vocab(), begin = text_.context / 2,
+  const int64_t width = model_.config.width, vocab = model_.vocab(), begin = first_scored(),
                 end = text_.context - 1;
   logits_.resize(static_cast<size_t>(kLogitRows * vocab));
   int64_t row = 0;

@@ -10,12 +10,18 @@
 
 namespace planeloom {
 
+struct TextPassOptions {
+  ActivationMode activations = ActivationMode::kInt8;
+  /// Predictions that are scored: of the second half of every window, as by perplexity
+  /// (eval/perplexity.h), or all.
+  bool score_all = false;
+};
+
 class TextPass {
  public:
   /// Embeds the text. The model must outlive this; its matrices may be replaced between calls.
-  /// Activations are int8, as when served, and predictions of the second half of every window are
-  /// scored, as by perplexity (eval/perplexity.h).
   static Result<std::unique_ptr<TextPass>> create(const Model& model, CalibrationText text,
+                                                  const TextPassOptions& options,
                                                   const Compute& compute);
 
   int64_t layer() const { return layer_; }
@@ -38,12 +44,14 @@ class TextPass {
   double mean_loss(int64_t first, Loss loss);
 
  private:
-  TextPass(const Model& model, CalibrationText text, const Compute& compute)
-      : model_(model), compute_(compute), text_(std::move(text)) {}
+  TextPass(const Model& model, CalibrationText text, bool score_all, const Compute& compute)
+      : model_(model), compute_(compute), text_(std::move(text)), score_all_(score_all) {}
+  int64_t first_scored() const { return score_all_ ? 0 : text_.context / 2; }
 
   const Model& model_;
   const Compute& compute_;
   CalibrationText text_;
+  bool score_all_;
   std::unique_ptr<Session> session_;
   int64_t layer_ = 0;
   std::vector<float> hidden_, window_, logits_;

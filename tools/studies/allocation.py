@@ -8,6 +8,7 @@ from quality import MODELS, OUT, Study, cached, revision, tell
 
 BITS = [float(b) for b in os.environ.get("BITS", "2.25,2.5,3.0").split(",")]
 CHOICES = "trellis2,trellis3,trellis4"
+TOKENS = 8192  # of calibration, of which the last quarter is what measures are scored on
 # name: (measure, grain)
 ALLOCATIONS = {
     "uniform, layers": ("uniform", "layer"),
@@ -23,15 +24,15 @@ ALLOCATIONS = {
 
 
 def options(measure, grain, bits):
-    return f"--allocate {measure} --grain {grain} --choices {CHOICES} --upstream 0 --guide 0 --bpw {bits}"
+    return f"--allocate {measure} --grain {grain} --choices {CHOICES} --upstream 0 --guide 0 --bpw {bits} --calibration-tokens {TOKENS}"
 
 
 def correlations(study):
     """Of every measure with the oracle."""
     def measure():
         tell(f"{study.model}: scores")
-        return json.loads(run(PLANELOOM, "scores", "-m", study.model, "--with", "all", "-f", study.calibration["mixed"], "--choices", CHOICES,
-                              "--json", "-o", OUT / f"{study.model}.scores"))
+        return json.loads(run(PLANELOOM, "scores", "-m", study.model, "--with", "all", "-f", study.calibration["mixed"], "--text-tokens", TOKENS, "--score-tokens", TOKENS // 4,
+                              "--choices", CHOICES, "--json", "-o", OUT / f"{study.model}.scores"))
     return cached(OUT / f"{study.model}.scores.study.json", measure)
 
 
@@ -44,7 +45,7 @@ def correlation_table(scores):
 
 def allocation_table(study):
     rows = {f"allocation {name}, {bits} bits": ("mixed", options(*how, bits)) for bits in BITS for name, how in ALLOCATIONS.items()}
-    rows |= {f"allocation --bpw alone, {bits} bits": ("mixed", f"--bpw {bits} --upstream 0 --guide 0") for bits in BITS}
+    rows |= {f"allocation --bpw alone, {bits} bits": ("mixed", f"--bpw {bits} --upstream 0 --guide 0 --calibration-tokens {TOKENS}") for bits in BITS}
     made = {name: study.quantized(name, *how) for name, how in rows.items()}
     study.score_together(rows)
     lines = ["| | bits/weight linears | MB | " + " | ".join(f"KL {t}" for t in study.texts) + " | s |", "|---|---:|---:|" + "---:|" * (len(study.texts) + 1)]
