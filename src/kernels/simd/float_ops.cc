@@ -1,10 +1,8 @@
 // Float operations in Highway, compiled once per ISA.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/simd/float_ops.cc"
-// AVX2, AVX3 and NEON only (the baseline pass below is empty): the scalar path is our own
-// reference, whose multiply-adds are fused, unlike Highway's.
-#define HWY_DISABLED_TARGETS \
-  (HWY_SSSE3 | HWY_SSE4 | HWY_AVX3_DL | HWY_SVE | HWY_SVE_256 | HWY_SVE2 | HWY_SVE2_128)
+#include "kernels/simd/targets.h"
+
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
 #include "kernels/exp_constants.h"

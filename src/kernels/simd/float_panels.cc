@@ -4,8 +4,8 @@
 // is there.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/simd/float_panels.cc"
-#define HWY_DISABLED_TARGETS \
-  (HWY_SSSE3 | HWY_SSE4 | HWY_AVX3_DL | HWY_SVE | HWY_SVE_256 | HWY_SVE2 | HWY_SVE2_128)
+#include "kernels/simd/targets.h"
+
 #include <algorithm>
 #include <array>
 #include <bit>

@@ -1,12 +1,12 @@
 // Rotations of activations (codecs/rotation.h) in Highway, compiled once per ISA.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/simd/rotate.cc"
-#define HWY_DISABLED_TARGETS \
-  (HWY_SSSE3 | HWY_SSE4 | HWY_AVX3_DL | HWY_SVE | HWY_SVE_256 | HWY_SVE2 | HWY_SVE2_128)
-#include "kernels/simd/rotate.h"
+#include "kernels/simd/targets.h"
+
 #include "codecs/rotation.h"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
+#include "kernels/simd/rotate.h"
 #include "kernels/simd/sixteen_floats-inl.h"
 
 HWY_BEFORE_NAMESPACE();

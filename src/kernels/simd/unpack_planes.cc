@@ -3,8 +3,8 @@
 // give their bits.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/simd/unpack_planes.cc"
-#define HWY_DISABLED_TARGETS \
-  (HWY_SSSE3 | HWY_SSE4 | HWY_AVX3_DL | HWY_SVE | HWY_SVE_256 | HWY_SVE2 | HWY_SVE2_128)
+#include "kernels/simd/targets.h"
+
 #include "codecs/level_pairs.h"
 #include "codecs/planes.h"
 #include "codecs/trellis.h"
