@@ -74,23 +74,45 @@ Result<Allocation> allocate_bits(const Model& model, const AllocateOptions& o,
 }
 
 Table allocation_table(const Allocation& a) {
-  Table table{"Where the bits went",
+  Table table{"Where the bits went, and what each step to a larger form bought",
               {{"what", false},
                {"form", false},
+               {"bits/weight"},
                {"bytes"},
-               {"cost"},
+               {fmt::format("cost ({})", a.unit)},
                {"bytes more than the next smaller form"},
                {"cost saved by them"}},
               {}};
+  int64_t bytes = 0, more = 0;
+  double cost = 0, saved = 0;  // against the smallest form of each
   for (const Allocation::Item& item : a.items) {
     const auto less = one_less(item);
     table.rows.push_back(
-        {name_of(item), a.forms[item.chosen], grouped(item.bytes[item.chosen]),
-         fmt::format("{:.4g}", item.cost[item.chosen]),
+        {name_of(item), a.forms[item.chosen], fmt::format("{:.3f}", item.bits()),
+         grouped(item.bytes[item.chosen]), fmt::format("{:.4g}", item.cost[item.chosen]),
          less ? grouped(item.bytes[item.chosen] - item.bytes[*less]) : "-",
          less ? fmt::format("{:.4g}", item.cost[*less] - item.cost[item.chosen]) : "-"});
+    const auto smallest =
+        static_cast<size_t>(std::ranges::min_element(item.bytes) - item.bytes.begin());
+    bytes += item.bytes[item.chosen];
+    cost += item.cost[item.chosen];
+    more += item.bytes[item.chosen] - item.bytes[smallest];
+    saved += item.cost[smallest] - item.cost[item.chosen];
   }
+  table.rows.push_back({"together (more, saved: against the smallest form of each)", "",
+                        fmt::format("{:.3f}", a.bits_per_weight), grouped(bytes),
+                        fmt::format("{:.4g}", cost), grouped(more), fmt::format("{:.4g}", saved)});
   return table;
+}
+
+nlohmann::ordered_json allocation_json(const Allocation& a) {
+  nlohmann::ordered_json items = nlohmann::ordered_json::array();
+  for (const Allocation::Item& item : a.items)
+    items.push_back({{"what", name_of(item)},
+                     {"form", a.forms[item.chosen]},
+                     {"bytes", item.bytes[item.chosen]},
+                     {"cost", item.cost[item.chosen]}});
+  return {{"bits_per_weight", a.bits_per_weight}, {"unit", a.unit}, {"items", items}};
 }
 
 Plot allocation_plot(const Allocation& a) {

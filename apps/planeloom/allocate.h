@@ -1,5 +1,6 @@
 // `quantize --allocate`: bits where a measure says that they matter.
 #pragma once
+#include <nlohmann/json.hpp>
 #include <string>
 
 #include "base/report.h"
@@ -25,6 +26,7 @@ Result<Allocation> allocate_bits(const Model& model, const AllocateOptions& o,
 
 /// Where the bits went, and what each step to a larger form bought.
 Table allocation_table(const Allocation& allocation);
+nlohmann::ordered_json allocation_json(const Allocation& allocation);
 Plot allocation_plot(const Allocation& allocation);
 
 }  // namespace planeloom

@@ -133,7 +133,10 @@ Report make_report(const Options& o, const QuantizeSummary& s,
                {"calibration_tokens", s.calibration_tokens},
                {"resumed_layers", s.resumed_layers},
                {"peak_rss_bytes", peak_rss_bytes()}};
-  if (allocation) r.results["allocated_by"] = o.allocate.metric;
+  if (allocation) {
+    r.results["allocated_by"] = o.allocate.metric;
+    r.results["allocation"] = allocation_json(*allocation);
+  }
   if (distilled) {
     r.config.emplace_back("distilled on", distilled->text);
     r.plots.push_back(distill_plot(*distilled));
@@ -176,18 +179,22 @@ Result<ScoredModel> score_after(const Options& o, const std::filesystem::path& o
 Result<double> set_bits(Options& o, const Model& model) {
   QuantizeOptions& quantize = o.quantize;
   std::optional<BitBudget> budget;
+  double to_share = o.bpw;
   if (!o.size.empty()) {
     PL_TRY(const uint64_t bytes, parse_bytes(o.size));
     PL_TRY(SizeBudget whole, trellis_within_bytes(model, bytes));
     quantize.embedding_bits = whole.embedding_bits;
+    to_share = whole.most_bits;
     budget = std::move(whole.linears);
   }
   if (!o.allocate.metric.empty()) {
     PL_TRY(const std::vector<Form> forms, parse_forms(o.allocate.forms));
     quantize.quant = forms[0].quant;
-    const double bits = budget ? budget->bits_per_weight : o.bpw;
-    PL_CHECK(check_budget(model, forms, bits));
-    return bits;
+    PL_CHECK(check_budget(model, forms, to_share));
+    const auto bytes = [](const Form& f) { return f.quant.coefficients == Coefficients::kByte; };
+    if (const auto form = std::ranges::find_if(forms, bytes); o.distills() && form != forms.end())
+      return fail("[quantize] --distill tunes fp16 scales: not with --choices {}", form->name);
+    return to_share;
   }
   if (o.bpw != 0) {
     const QuantOptions& quant = quantize.quant;
@@ -235,6 +242,10 @@ Status run(Options& o) {
   o.quantize.guide_windows = std::min(o.quantize.guide_windows, calibration.windows);
   std::optional<Allocation> allocation;
   if (!o.allocate.metric.empty()) {
+    if (!calibration.none()) {  // told before hours of measuring
+      PL_TRY(const auto tokenizer, Tokenizer::from_metadata(model.file->metadata()));
+      PL_CHECK(check_calibration(*tokenizer, calibration));
+    }
     PL_TRY(allocation,
            allocate_bits(model, o.allocate, calibration, to_share, context->compute(), progress));
     PL_TRY(const std::vector<Form> forms, parse_forms(o.allocate.forms));

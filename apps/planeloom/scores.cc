@@ -1,8 +1,10 @@
 // planeloom scores: which layers and linears of a model need their bits, as measures see it.
 #include <CLI/CLI.hpp>
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "alloc/combine.h"
+#include "base/file.h"
 #include "base/report.h"
 #include "commands.h"
 #include "common.h"
@@ -95,6 +97,8 @@ std::vector<double> all_linears(const Metric& m) {
   return all;
 }
 
+std::string correlation_text(double c) { return std::isnan(c) ? "-" : fmt::format("{:.3f}", c); }
+
 /// Spearman's correlation of every metric with the oracle, of layers and of linears.
 Table correlation_table(const std::vector<Metric>& metrics, const Metric& oracle) {
   Table table{fmt::format("Rank correlation with \"{}\"", oracle.name),
@@ -103,8 +107,8 @@ Table correlation_table(const std::vector<Metric>& metrics, const Metric& oracle
   for (const Metric& m : metrics)
     if (&m != &oracle)
       table.rows.push_back(
-          {m.name, fmt::format("{:.3f}", rank_correlation(m.layer, oracle.layer)),
-           fmt::format("{:.3f}", rank_correlation(all_linears(m), all_linears(oracle)))});
+          {m.name, correlation_text(rank_correlation(m.layer, oracle.layer)),
+           correlation_text(rank_correlation(all_linears(m), all_linears(oracle)))});
   return table;
 }
 
@@ -122,6 +126,34 @@ Plot rank_plot(const std::vector<Metric>& metrics) {
     plot.series.push_back(std::move(series));
   }
   return plot;
+}
+
+/// What NSDS is made of: {role: {part: (layers)}}.
+nlohmann::ordered_json roles_json(const WeightMeasures& m) {
+  nlohmann::ordered_json all = nlohmann::ordered_json::object();
+  for (size_t role = 0; role < kRoles; ++role) {
+    std::vector<double> vulnerability, strength, directions;
+    for (const BlockMeasures& layer : m.roles) {
+      vulnerability.push_back(layer[role].vulnerability);
+      strength.push_back(layer[role].strength);
+      directions.push_back(layer[role].directions);
+    }
+    all[std::string(kRoleNames[role])] = {
+        {"vulnerability", vulnerability}, {"strength", strength}, {"directions", directions}};
+  }
+  return all;
+}
+
+/// {form: {linear: (layers)}}, nats.
+nlohmann::ordered_json oracle_json(const Oracle& oracle) {
+  nlohmann::ordered_json all = nlohmann::ordered_json::object();
+  for (size_t f = 0; f < oracle.forms.size(); ++f)
+    for (size_t i = 0; i < kLinears; ++i) {
+      std::vector<double> kl;
+      for (const auto& layer : oracle.kl) kl.push_back(layer[i][f]);
+      all[oracle.forms[f]][std::string(kLinearNames[i])] = kl;
+    }
+  return all;
 }
 
 nlohmann::ordered_json metrics_json(const std::vector<Metric>& metrics) {
@@ -153,12 +185,15 @@ Report make_report(const Options& o, const Sensitivity& s, AppContext& context) 
   if (s.oracle && s.metrics.size() > 1)
     r.tables.push_back(correlation_table(s.metrics, s.metrics[s.oracle_at]));
   r.tables.push_back(linear_score_table(s.metrics));
-  if (s.weights && o.sensitivity.wants("nsds")) r.tables.push_back(nsds_table(*s.weights));
+  if (s.weights && !s.weights->roles.empty()) r.tables.push_back(nsds_table(*s.weights));
   if (s.on_text) r.tables.push_back(lieq_table(*s.on_text));
   if (s.oracle) r.tables.push_back(oracle_table(*s.oracle));
   r.plots.push_back(rank_plot(s.metrics));
   r.results = {{"metrics", metrics_json(s.metrics)}, {"seconds", s.seconds}};
+  if (s.weights && !s.weights->roles.empty()) r.results["nsds"] = roles_json(*s.weights);
+  if (s.on_text) r.results["perplexity"] = s.on_text->perplexity;
   if (s.oracle) {
+    r.results["oracle"] = oracle_json(*s.oracle);
     auto& correlation = r.results["rank_correlation"] = nlohmann::ordered_json::object();
     const Metric& truth = s.metrics[s.oracle_at];
     for (const Metric& m : s.metrics)
@@ -172,23 +207,25 @@ Report make_report(const Options& o, const Sensitivity& s, AppContext& context) 
 Status run(Options& o) {
   PL_TRY(auto context, AppContext::create());
   PL_TRY(const auto path, resolve_model(o.model));
+  if (!o.out.empty()) PL_CHECK(check_output(o.out + ".json"));
   PL_TRY(const Model model, load_model(path));
   TerminalProgress progress;
   PL_TRY(const Sensitivity s,
          measure_sensitivity(model, o.sensitivity, context->compute(), progress));
   progress.finish();
   const Report report = make_report(o, s, *context);
-  if (!o.out.empty()) PL_CHECK(save(report, o.out));
   if (o.json) {
     nlohmann::ordered_json object = report.results;
     object["isa"] = context->isa();
     object["threads"] = context->threads();
     print_json(object);
-    return {};
+  } else {
+    fmt::print("{}", text_table(report.tables[0]));
+    if (s.oracle && s.metrics.size() > 1) fmt::print("\n{}", text_table(report.tables[1]));
   }
-  fmt::print("{}", text_table(report.tables[0]));
-  if (s.oracle && s.metrics.size() > 1) fmt::print("\n{}", text_table(report.tables[1]));
-  if (!o.out.empty()) fmt::print("report: {}.html\n", o.out);
+  if (o.out.empty()) return {};
+  PL_CHECK(save(report, o.out));
+  if (!o.json) fmt::print("report: {}.html\n", o.out);
   return {};
 }
 
@@ -203,7 +240,8 @@ void add_scores(CLI::App& app) {
       ->add_option(
           "--with", o->with,
           "Measures, with commas: nsds, nsds-product, uniform, index, kurtosis, kurtboost, zd, mse "
-          "(from the weights alone); lieq, lieq-compactness, lieq-drop, lim (read a text); "
+          "(from the weights alone); lieq, lieq-compactness, lieq-drop, lieq-energy, lim (read a "
+          "text); "
           "oracle (quantizes one linear after another: long); all")
       ->delimiter(',')
       ->allow_extra_args(false)

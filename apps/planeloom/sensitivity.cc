@@ -14,7 +14,7 @@ namespace {
 
 const std::vector<std::string> kOfRoles{"nsds", "nsds-product"}, kPlain{"uniform", "index"},
     kOfMatrices{"kurtosis", "kurtboost", "zd", "mse"},
-    kOfText{"lieq", "lieq-compactness", "lieq-drop", "lim"};
+    kOfText{"lieq", "lieq-compactness", "lieq-drop", "lieq-energy", "lim"};
 constexpr const char* kOracle = "oracle";
 
 std::vector<std::string> known_measures() {
@@ -57,12 +57,15 @@ Result<Texts> read_texts(const Model& model, const SensitivityOptions& o, const 
   return Texts{text.first(text.windows() - score), text.last(score)};
 }
 
-/// The form nearest to two bits: what measures are held against.
-size_t two_bits(const std::vector<Form>& forms) {
-  size_t best = 0;
-  for (size_t f = 1; f < forms.size(); ++f)
-    if (std::abs(forms[f].quant.bits - 2) < std::abs(forms[best].quant.bits - 2)) best = f;
-  return best;
+/// The form nearest to two bits, scales counted: what measures are held against.
+size_t two_bits(const Model& model, const std::vector<Form>& forms) {
+  const PackedMatrix& w = model.layers[0].at(Linear::kDown);
+  const auto distance = [&](const Form& form) {
+    const auto bytes = stored_bytes(form, w.rows, w.cols);  // measured already, so it has a size
+    return std::abs(8 * static_cast<double>(bytes.value()) / static_cast<double>(w.rows * w.cols) -
+                    2);
+  };
+  return static_cast<size_t>(std::ranges::min_element(forms, {}, distance) - forms.begin());
 }
 
 }  // namespace
@@ -139,7 +142,7 @@ Result<Sensitivity> measure_sensitivity(const Model& model, const SensitivityOpt
            measure_oracle(model, texts->learn, texts->score,
                           {forms, o.text.seed, cache_dir() / "oracle"}, compute, progress));
     out.oracle_at = out.metrics.size();
-    out.metrics.push_back(oracle_metric(*out.oracle, two_bits(forms)));
+    out.metrics.push_back(oracle_metric(*out.oracle, two_bits(model, forms)));
   }
   out.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   return out;

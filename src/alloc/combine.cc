@@ -46,27 +46,29 @@ std::vector<double> ranks(std::span<const double> v) {
 }  // namespace
 
 std::vector<double> unusual(std::span<const double> raw) {
-  std::vector<double> finite, p(raw.size(), 0.5);
+  std::vector<double> finite, z(raw.size(), 0.0);
   std::ranges::copy_if(raw, std::back_inserter(finite), [](double r) { return std::isfinite(r); });
-  if (finite.empty()) return p;
+  if (finite.empty()) return z;
   const double middle = median(finite), unit = spread(finite, middle);
   for (size_t i = 0; i < raw.size(); ++i)
-    if (unit > 0 && std::isfinite(raw[i])) p[i] = 1 / (1 + std::exp(-(raw[i] - middle) / unit));
-  return p;
+    if (unit > 0 && std::isfinite(raw[i])) z[i] = (raw[i] - middle) / unit;
+  return z;
 }
 
-double soft_or(std::span<const double> p) {
-  if (p.empty()) return 0.5;
-  double log_none = 0;
-  for (const double one : p) log_none += std::log1p(-one);
-  return -std::expm1(log_none / static_cast<double>(p.size()));
+double softplus(double z) { return std::max(z, 0.0) + std::log1p(std::exp(-std::abs(z))); }
+
+double soft_or(std::span<const double> z) {
+  if (z.empty()) return softplus(0);
+  double sum = 0;
+  for (const double one : z) sum += softplus(one);
+  return sum / static_cast<double>(z.size());
 }
 
 double rank_correlation(std::span<const double> a, std::span<const double> b) {
   const auto finite = [](std::span<const double> v) {
     return std::ranges::all_of(v, [](double x) { return std::isfinite(x); });
   };
-  if (a.size() != b.size() || !finite(a) || !finite(b)) return 0;
+  if (a.size() != b.size() || !finite(a) || !finite(b)) return NAN;
   const std::vector<double> x = ranks(a), y = ranks(b);
   const double mean = (static_cast<double>(a.size()) + 1) / 2;
   double xy = 0, xx = 0, yy = 0;
@@ -75,7 +77,7 @@ double rank_correlation(std::span<const double> a, std::span<const double> b) {
     xx += (x[i] - mean) * (x[i] - mean);
     yy += (y[i] - mean) * (y[i] - mean);
   }
-  return xx > 0 && yy > 0 ? xy / std::sqrt(xx * yy) : 0;
+  return xx > 0 && yy > 0 ? xy / std::sqrt(xx * yy) : NAN;
 }
 
 std::vector<int64_t> by_score(std::span<const double> score) {

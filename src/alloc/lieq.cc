@@ -33,12 +33,14 @@ double deviation(MatrixView w) {
   return std::sqrt(std::max(0.0, squares / n - sum / n * (sum / n)));
 }
 
-/// To 0 ... 1; all 0 when they are alike. One that is not finite counts as the least.
+/// To 0 ... 1; all 0 when they are alike. An infinite one is the most, one that is no number the
+/// least.
 std::vector<double> stretched(std::vector<double> v) {
   double least = INFINITY, most = -INFINITY;
   for (const double x : v)
     if (std::isfinite(x)) least = std::min(least, x), most = std::max(most, x);
-  for (double& x : v) x = most > least && std::isfinite(x) ? (x - least) / (most - least) : 0;
+  for (double& x : v)
+    x = x == INFINITY ? 1 : most > least && std::isfinite(x) ? (x - least) / (most - least) : 0;
   return v;
 }
 

@@ -176,7 +176,7 @@ BlockMeasures measure_block(const Blas& blas, const BlockWeights& block,
 
 NsdsScores nsds_scores(std::span<const BlockMeasures> layers, Expressiveness form) {
   std::vector<std::vector<double>>
-      p[2];                        // vulnerability, expressiveness: (roles that count, layers)
+      z[2];                        // vulnerability, expressiveness: (roles that count, layers)
   std::vector<size_t> counted[2];  // which roles those are
   for (size_t role = 0; role < kRoles; ++role)
     for (const bool expressive : {false, true}) {
@@ -189,20 +189,21 @@ NsdsScores nsds_scores(std::span<const BlockMeasures> layers, Expressiveness for
                                                          : 0);
       }
       if (std::ranges::all_of(raw, [](double r) { return r == 0; })) continue;
-      p[expressive].push_back(unusual(raw));
+      z[expressive].push_back(unusual(raw));
       counted[expressive].push_back(role);
     }
   NsdsScores out;
   for (size_t l = 0; l < layers.size(); ++l) {
     std::vector<double> parts[2], of_role[kRoles];
     for (const bool expressive : {false, true})
-      for (size_t i = 0; i < p[expressive].size(); ++i) {
-        parts[expressive].push_back(p[expressive][i][l]);
-        of_role[counted[expressive][i]].push_back(p[expressive][i][l]);
+      for (size_t i = 0; i < z[expressive].size(); ++i) {
+        parts[expressive].push_back(z[expressive][i][l]);
+        of_role[counted[expressive][i]].push_back(z[expressive][i][l]);
       }
     out.vulnerability.push_back(soft_or(parts[0]));
     out.expressiveness.push_back(soft_or(parts[1]));
-    out.score.push_back(soft_or(std::array{out.vulnerability.back(), out.expressiveness.back()}));
+    // The soft OR of two soft ORs.
+    out.score.push_back((out.vulnerability.back() + out.expressiveness.back()) / 2);
     auto& roles = out.role.emplace_back();
     for (size_t role = 0; role < kRoles; ++role) roles[role] = soft_or(of_role[role]);
   }

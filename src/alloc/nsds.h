@@ -49,7 +49,8 @@ BlockMeasures measure_block(const Blas& blas, const BlockWeights& block,
 enum class Expressiveness { kRatio, kProduct };
 
 struct NsdsScores {
-  /// Of layers, 0 to 1, the higher the more it needs its bits.
+  /// Of layers, as soft_or() gives them, not below 0: the higher, the more it needs its bits. The
+  /// published scores are 1 - exp(-these).
   std::vector<double> score, vulnerability, expressiveness;
   /// Of the roles of every layer: both parts by soft OR.
   std::vector<std::array<double, kRoles>> role;

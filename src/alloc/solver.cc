@@ -66,9 +66,17 @@ Result<std::vector<int>> allocate(std::span<const std::vector<Choice>> items, in
     }
     best.swap(next);
   }
-  if (budget < smallest || best.back() == kNone)
+  if (budget < smallest)
     return fail("[allocate] {} bytes: the smallest choices take {}", budget, smallest);
   std::vector<int> chosen(items.size());
+  if (best.back() == kNone) {  // they fit, but not once sizes are rounded up
+    for (size_t i = 0; i < items.size(); ++i)
+      chosen[i] = static_cast<int>(
+          std::ranges::min_element(items[i], {},
+                                   [](const Choice& c) { return std::pair(c.bytes, c.cost); }) -
+          items[i].begin());
+    return chosen;
+  }
   int64_t left = cells - 1;
   for (size_t i = items.size(); i-- > 0;) {
     chosen[i] = taken[i * best.size() + static_cast<size_t>(left)];

@@ -23,7 +23,8 @@ struct Moments {
   double count = 0, sum[4] = {};
   void add(std::span<const float> values);
   void add(std::span<const double> values);
-  /// E[(x - mean)^4] / E[(x - mean)^2]^2 - 3; 0 for none or all equal.
+  /// E[(x - mean)^4] / E[(x - mean)^2]^2 - 3; 0 for none or all as good as equal, no number when
+  /// one of them is none.
   double kurtosis() const;
 };
 double kurtosis(MatrixView m);

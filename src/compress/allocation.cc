@@ -1,6 +1,7 @@
 #include "compress/allocation.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include "alloc/combine.h"
@@ -11,12 +12,13 @@
 namespace planeloom {
 namespace {
 
-/// Of a layer's linears, what they take in a form.
-using CostOf = FunctionRef<double(int64_t layer, Linear linear, size_t form)>;
+/// What an item costs in a form.
+using CostOf = FunctionRef<double(const Allocation::Item& item, size_t form)>;
 
 Result<Allocation> allocate_forms(const Model& model, const std::vector<Form>& forms, Grain grain,
-                                  double bits_per_weight, CostOf cost) {
+                                  double bits_per_weight, const char* unit, CostOf cost) {
   Allocation out;
+  out.unit = unit;
   for (const Form& form : forms) out.forms.push_back(form.name);
   PL_CHECK(check_budget(model, forms, bits_per_weight));
   double weights = 0;
@@ -37,9 +39,10 @@ Result<Allocation> allocate_forms(const Model& model, const std::vector<Form>& f
       for (size_t f = 0; f < forms.size(); ++f) {
         PL_TRY(const int64_t bytes, stored_bytes(forms[f], w.rows, w.cols));
         item.bytes[f] += bytes;
-        item.cost[f] += cost(l, linear, f);
       }
     }
+  for (Allocation::Item& item : out.items)
+    for (size_t f = 0; f < forms.size(); ++f) item.cost[f] = cost(item, f);
   std::vector<std::vector<Choice>> choices;
   for (const Allocation::Item& item : out.items) {
     auto& of_item = choices.emplace_back();
@@ -83,8 +86,8 @@ Status check_budget(const Model& model, const std::vector<Form>& forms, double b
       weights += static_cast<double>(w.rows * w.cols);
     }
   if (8 * smallest <= bits_per_weight * weights) return {};
-  return fail("[quantize] {} bits per weight: the smallest of the forms take {:.3f}",
-              bits_per_weight, 8 * smallest / weights);
+  return fail("[quantize] {:.4g} bits per weight: the smallest of the forms take {:.4g}",
+              bits_per_weight, std::ceil(8e3 * smallest / weights) / 1e3);
 }
 
 std::map<std::pair<int64_t, Linear>, QuantOptions> Allocation::options(
@@ -98,27 +101,37 @@ std::map<std::pair<int64_t, Linear>, QuantOptions> Allocation::options(
 Result<Allocation> allocate_by_metric(const Model& model, const Metric& metric,
                                       const std::vector<Form>& forms, Grain grain,
                                       double bits_per_weight, ThreadPool& pool) {
-  std::vector<double> error(forms.size()), raw;
+  std::vector<double> error(forms.size()), raw = metric.layer;
   for (size_t f = 0; f < forms.size(); ++f) {
     PL_TRY(error[f], gaussian_error(forms[f], pool));
   }
-  for (int64_t l = 0; l < model.config.layers; ++l)
-    for (const Linear linear : kBlockLinears) raw.push_back(metric.of(l, linear));
-  const std::vector<double> sensitivity = unusual(raw);
+  if (grain == Grain::kTensor) {
+    raw.clear();
+    for (int64_t l = 0; l < model.config.layers; ++l)
+      for (const Linear linear : kBlockLinears) raw.push_back(metric.of(l, linear));
+  }
+  const std::vector<double> z = unusual(raw);
   return allocate_forms(
-      model, forms, grain, bits_per_weight, [&](int64_t l, Linear linear, size_t f) {
-        const auto at = static_cast<size_t>(l) * kLinears + static_cast<size_t>(linear);
-        return sensitivity[at] * error[f];
+      model, forms, grain, bits_per_weight, "sensitivity x error",
+      [&](const Allocation::Item& item, size_t f) {
+        const auto l = static_cast<size_t>(item.layer);
+        const size_t at =
+            grain == Grain::kLayer ? l : l * kLinears + static_cast<size_t>(item.linears[0]);
+        return softplus(z[at]) * error[f];
       });
 }
 
 Result<Allocation> allocate_by_oracle(const Model& model, const Oracle& oracle,
                                       const std::vector<Form>& forms, Grain grain,
                                       double bits_per_weight) {
-  return allocate_forms(model, forms, grain, bits_per_weight,
-                        [&](int64_t l, Linear linear, size_t f) {
-                          return oracle.kl[static_cast<size_t>(l)][static_cast<size_t>(linear)][f];
-                        });
+  return allocate_forms(
+      model, forms, grain, bits_per_weight, "KL, nats",
+      [&](const Allocation::Item& item, size_t f) {
+        double kl = 0;
+        for (const Linear linear : item.linears)
+          kl += oracle.kl[static_cast<size_t>(item.layer)][static_cast<size_t>(linear)][f];
+        return kl;
+      });
 }
 
 }  // namespace planeloom

@@ -27,6 +27,7 @@ struct Allocation {
   };
   std::vector<std::string> forms;
   std::vector<Item> items;
+  std::string unit;            // of costs
   double bits_per_weight = 0;  // of the linears, every scale counted; at most what was asked for
 
   /// For QuantizeOptions::own.
@@ -36,9 +37,10 @@ struct Allocation {
 /// An error when the smallest of the forms take more bits: what can be told before any measuring.
 Status check_budget(const Model& model, const std::vector<Form>& forms, double bits_per_weight);
 
-/// By a metric: a linear costs its sensitivity, unusual() among all (alloc/combine.h), times the
-/// error that a form makes on a Gaussian matrix, since rotated weights are nearly that: relative
-/// errors add up to the loss's (HIGGS, arXiv 2411.17525), whatever the size of the matrix.
+/// By a metric: an item costs its sensitivity, softplus(unusual()) among all (alloc/combine.h),
+/// times the error that a form makes on a Gaussian matrix, since rotated weights are nearly that:
+/// relative errors add up to the loss's (HIGGS, arXiv 2411.17525), whatever the size of the matrix.
+/// Of two forms the layers that the metric puts first have the larger, as published.
 Result<Allocation> allocate_by_metric(const Model& model, const Metric& metric,
                                       const std::vector<Form>& forms, Grain grain,
                                       double bits_per_weight, ThreadPool& pool);

@@ -126,7 +126,7 @@ Result<SizeBudget> trellis_within_bytes(const Model& model, uint64_t bytes) {
     if (!linears)
       return fail("[quantize] {} bytes: one bit for every weight takes about {:.0f}", bytes,
                   rest + weights / 8);
-    return SizeBudget{std::move(*linears), embedding};
+    return SizeBudget{std::move(*linears), embedding, bits};
   }
 }
 

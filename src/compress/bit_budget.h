@@ -30,6 +30,7 @@ Result<BitBudget> planes_within(const Model& model, int group, Coefficients coef
 struct SizeBudget {
   BitBudget linears;
   int embedding_bits = 0;
+  double most_bits = 0;  // per weight of the linears, that the bytes leave for them
 };
 /// An error when one bit does not fit.
 Result<SizeBudget> trellis_within_bytes(const Model& model, uint64_t bytes);

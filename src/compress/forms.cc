@@ -24,10 +24,13 @@ bool take_word(std::string_view& text, std::string_view word) {
   return true;
 }
 
-Result<const Codec*> codec_of(const QuantOptions& o, int64_t cols) {
-  if (o.method == "trellis") return trellis_codec(o.bits);
+Result<const Codec*> codec_of(const Form& form, int64_t cols) {
+  const QuantOptions& o = form.quant;
   const int group = fitting_group(o.group, cols);
-  if (group == 0) return fail("[quantize] {} columns are no multiple of any group", cols);
+  if (group == 0)
+    return fail("[quantize] form {}: {} columns are no multiple of 32, 64, 96, 128, 192 or 256",
+                form.name, cols);
+  if (o.method == "trellis") return trellis_codec(o.bits);
   return o.method == "ptqtp" ? tritplane_codec(group, o.coefficients)
                              : bitplane_codec(o.bits, group, o.coefficients);
 }
@@ -80,7 +83,7 @@ Result<std::vector<Form>> parse_forms(std::span<const std::string> names) {
 }
 
 Result<int64_t> stored_bytes(const Form& form, int64_t rows, int64_t cols) {
-  PL_TRY(const Codec* codec, codec_of(form.quant, cols));
+  PL_TRY(const Codec* codec, codec_of(form, cols));
   return std::llround(bits_per_weight(*codec, rows, cols) * static_cast<double>(rows * cols) / 8);
 }
 

@@ -63,9 +63,9 @@ Result<MatrixMeasures> measure_matrix(MatrixView w, const Compute& compute) {
   return MatrixMeasures{kurtosis(w), share_beyond(w), error * error * squares / n};
 }
 
-/// Decodes a layer and says where its matrices and gains are.
-BlockWeights block_weights(const Model& model, int64_t layer, const Compute& compute,
-                           std::array<std::vector<float>, kLinears>& room) {
+/// Decodes a layer and says where its matrices and gains are; an error where weights are none.
+Result<BlockWeights> block_weights(const Model& model, int64_t layer, const Compute& compute,
+                                   std::array<std::vector<float>, kLinears>& room) {
   const LayerWeights& w = model.layers[static_cast<size_t>(layer)];
   const auto view = [&](Linear linear) {
     const PackedMatrix& m = w.at(linear);
@@ -90,6 +90,11 @@ BlockWeights block_weights(const Model& model, int64_t layer, const Compute& com
   b.post_ffn_norm = w.post_ffn_norm;
   b.q_norm = w.q_norm;
   b.k_norm = w.k_norm;
+  for (const Linear linear : kBlockLinears) {
+    const auto finite = [](float x) { return std::isfinite(x); };
+    if (!std::ranges::all_of(room[static_cast<size_t>(linear)], finite))
+      return fail("[scores] {}: weights that are no numbers", linear_name(layer, linear));
+  }
   return b;
 }
 
@@ -171,13 +176,16 @@ double turned(std::span<const float> a, std::span<const float> b, int64_t width)
 }
 
 Result<double> perplexity_from(TextPass& pass, int64_t first, const Compute& compute) {
-  const double mean = pass.mean_loss(first, [&](int64_t, std::span<const float> logits,
-                                                int32_t next, std::vector<float>& scratch) {
+  const auto loss = [&](int64_t, std::span<const float> logits, int32_t next,
+                        std::vector<float>& scratch) {
     return negative_log_likelihood(*compute.kernels, logits, next, scratch);
-  });
-  if (!std::isfinite(mean))
-    return fail("[scores] the model's predictions are no numbers when it reads from layer {} on",
-                first);
+  };
+  PL_TRY(const double mean, pass.mean_loss(first, loss));
+  if (!std::isfinite(std::exp(mean)))
+    return fail(
+        "[scores] the model reads the text from layer {} on with a perplexity of {}: its weights "
+        "are damaged",
+        first, std::exp(mean));
   return std::exp(mean);
 }
 
@@ -223,7 +231,7 @@ Result<WeightMeasures> measure_weights(const Model& model, WeightParts parts,
     PL_CHECK(check_stop("the weights", l));
     progress.update("weights", static_cast<uint64_t>(l),
                     static_cast<uint64_t>(model.config.layers));
-    const BlockWeights block = block_weights(model, l, compute, room);
+    PL_TRY(const BlockWeights block, block_weights(model, l, compute, room));
     if (parts.roles) out.roles.push_back(measure_block(*blas, block, vocabulary, *compute.pool));
     if (!parts.matrices) continue;
     auto& matrices = out.matrices.emplace_back();
@@ -260,7 +268,7 @@ std::vector<Metric> plain_metrics(int64_t layers) {
   std::vector<Metric> all{{"uniform", {}, {}}, {"index", {}, {}}};
   for (int64_t l = 0; l < layers; ++l) {
     all[0].layer.push_back(evenly(static_cast<size_t>(l)));
-    all[1].layer.push_back(0.0 - static_cast<double>(l));
+    all[1].layer.push_back(static_cast<double>(layers - 1 - l));
   }
   return all;
 }
@@ -278,7 +286,7 @@ Result<TextMeasures> measure_on_text(const Model& model, const CalibrationText& 
     lieq.perplexity_drop = without - out.perplexity;
     const std::vector<float> read(pass->hidden().begin(), pass->hidden().end());
     NormedInput input(compute, model.config.width);
-    pass->pass(&input);
+    PL_CHECK(pass->pass(&input));
     add_geometry(model, l, input.moments.hessian(), seed, compute, lieq);
     out.turned.push_back(turned(read, pass->hidden(), model.config.width));
   }
@@ -290,10 +298,12 @@ std::vector<Metric> text_metrics(const TextMeasures& m) {
   std::vector<Metric> all{{"lieq", lieq_scores(m.lieq), {}},
                           {"lieq-compactness", {}, {}},
                           {"lieq-drop", {}, {}},
+                          {"lieq-energy", {}, {}},
                           {"lim", m.turned, {}}};
   for (const LieqMeasures& l : m.lieq) {
     all[1].layer.push_back(l.compactness);
     all[2].layer.push_back(l.perplexity_drop);
+    all[3].layer.push_back(l.energy);
   }
   return all;
 }

@@ -71,8 +71,8 @@ Result<TextMeasures> measure_on_text(const Model& model, const CalibrationText& 
                                      const Compute& compute, Progress& progress);
 
 /// "lieq" (the first version's combination), "lieq-compactness" (the second version's score),
-/// "lieq-drop" (perplexity drop alone), and to compare with "lim" (arXiv 2406.17415: how much a
-/// layer turns what it reads).
+/// "lieq-drop" and "lieq-energy" (perplexity drop and top-k energy gain alone), and to compare with
+/// "lim" (arXiv 2406.17415: how much a layer turns what it reads).
 std::vector<Metric> text_metrics(const TextMeasures& measures);
 
 }  // namespace planeloom

@@ -70,8 +70,8 @@ std::string fingerprint(const Model& model, const CalibrationText& learn,
                         const CalibrationText& score, const OracleOptions& o) {
   Sha256 hash;
   const auto add = [&](std::string_view text) { hash.update(std::as_bytes(std::span(text))); };
-  add(fmt::format("oracle 2 {} seed {} {} {}\n", weights_hash(model), o.rotation_seed,
-                  learn.context, score.context));
+  add(fmt::format("oracle 3 {} seed {} learn {} x {} score {} x {}\n", weights_hash(model),
+                  o.rotation_seed, learn.windows(), learn.context, score.windows(), score.context));
   for (const CalibrationText* text : {&learn, &score})
     hash.update(std::as_bytes(std::span(text->tokens)));
   for (const Form& form : o.forms) add(form.name + "\n");
@@ -134,29 +134,27 @@ class Run {
     PL_TRY(score_, TextPass::create(model_, score, {ActivationMode::kFloat, true}, compute_));
     PL_TRY(reference_, LogitStore::create(score_->scored(), model_.vocab()));
     Status stored;
-    score_->finish(0, [&](int64_t, Rows logits, std::span<const int32_t>) {
+    PL_CHECK(score_->finish(0, [&](int64_t, Rows logits, std::span<const int32_t>) {
       for (int64_t r = 0; stored && r < logits.rows; ++r)
         stored =
             reference_->append({logits.data + r * logits.cols, static_cast<size_t>(logits.cols)});
-    });
+    }));
     return stored;
   }
-  int64_t scored() const { return score_->scored(); }
 
-  void skip() {
-    learn_->pass(nullptr);
-    score_->pass(nullptr);
+  Status skip() {
+    PL_CHECK(learn_->pass(nullptr));
+    return score_->pass(nullptr);
   }
 
   Status layer(std::array<std::vector<double>, kLinears>& out) {
     const int64_t l = score_->layer();
     LayerMoments moments(compute_, model_.config, static_cast<uint32_t>(options_.rotation_seed));
     PL_CHECK(moments.prepare());
-    learn_->pass(&moments);
+    PL_CHECK(learn_->pass(&moments));
     for (const Linear linear : kBlockLinears)
       PL_CHECK(linear_of(l, linear, moments, out[static_cast<size_t>(linear)]));
-    score_->pass(nullptr);
-    return {};
+    return score_->pass(nullptr);
   }
 
  private:
@@ -169,8 +167,6 @@ class Run {
     const std::vector<double> hessian = moments.hessian(linear);
     for (const Form& form : options_.forms) {
       const size_t done = static_cast<size_t>(l) * kLinears + static_cast<size_t>(linear);
-      if (interrupted())
-        return fail("[oracle] interrupted in layer {}; the same command goes on before it", l);
       progress_.update("oracle", done * options_.forms.size() + out.size(),
                        model_.layers.size() * kLinears * options_.forms.size());
       QuantOptions quant = form.quant;
@@ -204,13 +200,14 @@ class Run {
   /// An error where the reference's row cannot be read; its sum is NaN then, too.
   Result<double> divergence(int64_t from) {
     std::atomic<bool> unread = false;
-    const double mean = score_->mean_loss(from, [&](int64_t row, std::span<const float> logits,
-                                                    int32_t, std::vector<float>& scratch) {
+    const auto loss = [&](int64_t row, std::span<const float> logits, int32_t,
+                          std::vector<float>& scratch) {
       std::vector<float> buffer;  // where the reference lies on disk
       const auto reference = reference_->row(row, buffer);
       if (!reference) unread = true;
       return reference ? kl_divergence(*compute_.kernels, *reference, logits, scratch) : NAN;
-    });
+    };
+    PL_TRY(const double mean, score_->mean_loss(from, loss));
     if (unread) return fail("[oracle] the model's logits cannot be read back");
     return mean;
   }
@@ -238,17 +235,21 @@ Result<Oracle> measure_oracle(const Model& model, const CalibrationText& learn,
   for (const Form& form : options.forms) oracle.forms.push_back(form.name);
   const Kept kept(options, fingerprint(model, learn, score, options));
   kept.read(oracle, model.layers.size());
+  oracle.scored = score.windows() * (score.context - 1);
+  if (oracle.kl.size() == model.layers.size()) return oracle;
   PL_CHECK(kept.write(oracle));  // told now, not after the first layer
   Run run(model, options, compute, progress);
   PL_CHECK(run.prepare(learn, score));
-  oracle.scored = run.scored();
   for (size_t l = 0; l < model.layers.size(); ++l) {
     if (l < oracle.kl.size()) {
-      if (oracle.kl.size() < model.layers.size()) run.skip();
+      PL_CHECK(run.skip());
       continue;
     }
     std::array<std::vector<double>, kLinears> layer;
-    PL_CHECK(run.layer(layer));
+    const Status done = run.layer(layer);
+    if (interrupted())
+      return fail("[oracle] interrupted in layer {}; the same command goes on before it", l);
+    PL_CHECK(done);
     oracle.kl.push_back(std::move(layer));
     PL_CHECK(kept.write(oracle));
   }

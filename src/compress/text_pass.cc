@@ -2,11 +2,17 @@
 
 #include <algorithm>
 
+#include "base/progress.h"
+
 namespace planeloom {
 namespace {
 
 constexpr int64_t kLossRows = 4;     // that a thread takes at a time
 constexpr int64_t kLogitRows = 128;  // at a time: a head is unpacked for each so many
+
+Status check_stop(int64_t layer) {
+  return interrupted() ? fail("[text] interrupted in layer {}", layer) : Status{};
+}
 
 }  // namespace
 
@@ -29,21 +35,24 @@ Result<std::unique_ptr<TextPass>> TextPass::create(const Model& model, Calibrati
 
 int64_t TextPass::scored() const { return text_.windows() * (text_.context - 1 - first_scored()); }
 
-void TextPass::pass(Hooks* hooks) {
+Status TextPass::pass(Hooks* hooks) {
   session_->set_hooks(hooks);
-  for (int64_t i = 0; i < text_.windows(); ++i)
+  for (int64_t i = 0; i < text_.windows() && !interrupted(); ++i)
     session_->run_layer(layer_, hidden_.data() + i * static_cast<int64_t>(window_.size()),
                         text_.context, 0);
   session_->set_hooks(nullptr);
+  PL_CHECK(check_stop(layer_));
   ++layer_;
+  return {};
 }
 
-void TextPass::finish(int64_t first, Sink sink) {
+Status TextPass::finish(int64_t first, Sink sink) {
   const int64_t width = model_.config.width, vocab = model_.vocab(), begin = first_scored(),
                 end = text_.context - 1;
   logits_.resize(static_cast<size_t>(kLogitRows * vocab));
   int64_t row = 0;
   for (int64_t i = 0; i < text_.windows(); ++i) {
+    PL_CHECK(check_stop(layer_));
     std::copy_n(hidden_.begin() + i * static_cast<int64_t>(window_.size()), window_.size(),
                 window_.begin());
     for (int64_t l = first; l < model_.config.layers; ++l)
@@ -56,12 +65,13 @@ void TextPass::finish(int64_t first, Sink sink) {
       row += rows;
     }
   }
+  return {};
 }
 
-double TextPass::mean_loss(int64_t first, Loss loss) {
+Result<double> TextPass::mean_loss(int64_t first, Loss loss) {
   double sum = 0;
   std::vector<double> losses;
-  finish(first, [&](int64_t row, Rows logits, std::span<const int32_t> next) {
+  const auto add = [&](int64_t row, Rows logits, std::span<const int32_t> next) {
     losses.resize(next.size());
     compute_.pool->parallel_for(logits.rows, kLossRows, [&](int64_t begin, int64_t end, int) {
       std::vector<float> scratch;
@@ -71,7 +81,8 @@ double TextPass::mean_loss(int64_t first, Loss loss) {
                  next[static_cast<size_t>(r)], scratch);
     });
     for (const double x : losses) sum += x;
-  });
+  };
+  PL_CHECK(finish(first, add));
   return sum / static_cast<double>(scored());
 }
 

@@ -29,19 +29,20 @@ class TextPass {
   std::span<const float> hidden() const { return hidden_; }
   int64_t scored() const;  // predictions
 
-  /// Moves the text past layer(); `hooks` (null for none) sees every window's pass.
-  void pass(Hooks* hooks);
+  /// Moves the text past layer(); `hooks` (null for none) sees every window's pass. An error after
+  /// Ctrl-C, here and below: what was read so far is of no use.
+  Status pass(Hooks* hooks);
 
   /// Some scored predictions, row ... of them: their logits, and the tokens that came.
   using Sink = FunctionRef<void(int64_t row, Rows logits, std::span<const int32_t> next)>;
   /// Runs layers first ... of the model and its head on what layer() reads, which stays as it is.
-  void finish(int64_t first, Sink sink);
+  Status finish(int64_t first, Sink sink);
 
   /// What one prediction costs; called by several threads at once, each with a scratch of its own.
   using Loss = FunctionRef<double(int64_t row, std::span<const float> logits, int32_t next,
                                   std::vector<float>& scratch)>;
   /// finish() with the mean of `loss` over all predictions: the same for any number of threads.
-  double mean_loss(int64_t first, Loss loss);
+  Result<double> mean_loss(int64_t first, Loss loss);
 
  private:
   TextPass(const Model& model, CalibrationText text, bool score_all, const Compute& compute)

@@ -16,36 +16,46 @@ constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 TEST(Unusual, StandsOnTheMedianAndItsDeviation) {
   // median 3, deviations 2 1 0 1 97: median 1, so z = (r - 3) / 1.4826
   const std::vector<double> raw{1, 2, 3, 4, 100};
-  const std::vector<double> p = unusual(raw);
-  EXPECT_DOUBLE_EQ(p[2], 0.5);
-  EXPECT_DOUBLE_EQ(p[3], 1 / (1 + std::exp(-1 / 1.4826)));
-  EXPECT_GT(p[4], 0.999);
+  const std::vector<double> z = unusual(raw);
+  EXPECT_EQ(z[2], 0);
+  EXPECT_DOUBLE_EQ(z[3], 1 / 1.4826);
+  EXPECT_DOUBLE_EQ(z[4], 97 / 1.4826);
 }
 
 TEST(Unusual, WithoutDeviationFallsBack) {
   const std::vector<double> mostly{5, 5, 5, 5, 9};  // median deviation 0
-  const std::vector<double> p = unusual(mostly);
-  EXPECT_DOUBLE_EQ(p[0], 0.5);
-  EXPECT_DOUBLE_EQ(p[4], 1 / (1 + std::exp(-4 / std::sqrt(16.0 / 5))));
-  EXPECT_EQ(unusual(std::vector<double>{7, 7, 7}), std::vector<double>(3, 0.5));
-  EXPECT_EQ(unusual(std::vector<double>{kNan, kNan}), std::vector<double>(2, 0.5));
+  const std::vector<double> z = unusual(mostly);
+  EXPECT_EQ(z[0], 0);
+  EXPECT_DOUBLE_EQ(z[4], 4 / std::sqrt(16.0 / 5));
+  EXPECT_EQ(unusual(std::vector<double>{7, 7, 7}), std::vector<double>(3, 0.0));
+  EXPECT_EQ(unusual(std::vector<double>{kNan, kNan}), std::vector<double>(2, 0.0));
   EXPECT_TRUE(unusual({}).empty());
 }
 
 TEST(Unusual, WhatIsNotFiniteIsNeitherHighNorLow) {
-  const std::vector<double> p = unusual(std::vector<double>{1, kNan, 2, INFINITY, 3});
-  EXPECT_EQ(p[1], 0.5);
-  EXPECT_EQ(p[3], 0.5);
-  EXPECT_EQ(p[2], 0.5);
-  EXPECT_LT(p[0], 0.5);
-  EXPECT_GT(p[4], 0.5);
+  const std::vector<double> z = unusual(std::vector<double>{1, kNan, 2, INFINITY, 3});
+  EXPECT_EQ(z[1], 0);
+  EXPECT_EQ(z[3], 0);
+  EXPECT_EQ(z[2], 0);
+  EXPECT_LT(z[0], 0);
+  EXPECT_GT(z[4], 0);
 }
 
 TEST(SoftOr, IsOneMinusTheGeometricMeanOfTheRest) {
-  EXPECT_DOUBLE_EQ(soft_or(std::vector<double>{0.3}), 0.3);
-  EXPECT_NEAR(soft_or(std::vector<double>{0.5, 0.9}), 1 - std::sqrt(0.05), 1e-15);
-  EXPECT_EQ(soft_or(std::vector<double>{0.1, 1.0}), 1);
-  EXPECT_EQ(soft_or({}), 0.5);
+  const auto p_of = [](double z) { return 1 / (1 + std::exp(-z)); };
+  for (const double z : {-3.0, 0.0, 2.0})
+    EXPECT_NEAR(1 - std::exp(-soft_or(std::vector<double>{z})), p_of(z), 1e-15);
+  EXPECT_NEAR(1 - std::exp(-soft_or(std::vector<double>{-1.0, 2.0})),
+              1 - std::sqrt((1 - p_of(-1)) * (1 - p_of(2))), 1e-15);
+  EXPECT_DOUBLE_EQ(soft_or({}), std::log(2.0));
+}
+
+// Where p and S are 1 in doubles, as an outlier's are.
+TEST(SoftOr, OutliersKeepTheirOrder) {
+  EXPECT_LT(soft_or(std::vector<double>{50, 0}), soft_or(std::vector<double>{500, 0}));
+  EXPECT_LT(soft_or(std::vector<double>{500, 0}), soft_or(std::vector<double>{500, 1}));
+  EXPECT_DOUBLE_EQ(softplus(1e6), 1e6);
+  EXPECT_GT(softplus(-700), 0);
 }
 
 TEST(RankCorrelation, IsSpearmans) {
@@ -57,8 +67,9 @@ TEST(RankCorrelation, IsSpearmans) {
   EXPECT_DOUBLE_EQ(
       rank_correlation(std::vector<double>{0, 5, 5, 9}, std::vector<double>{1, 2, 3, 4}),
       4.5 / std::sqrt(4.5 * 5));
-  EXPECT_EQ(rank_correlation(std::vector<double>{1, 1}, std::vector<double>{1, 2}), 0);
-  EXPECT_EQ(rank_correlation(std::vector<double>{1, kNan}, std::vector<double>{1, 2}), 0);
+  EXPECT_TRUE(std::isnan(rank_correlation(std::vector<double>{1, 1}, std::vector<double>{1, 2})));
+  EXPECT_TRUE(
+      std::isnan(rank_correlation(std::vector<double>{1, kNan}, std::vector<double>{1, 2})));
 }
 
 TEST(ByScore, HighestFirstEarlierOfEqualsNanLast) {

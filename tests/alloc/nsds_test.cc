@@ -224,26 +224,34 @@ TEST_F(NsdsTest, OutliersMakeALayerVulnerable) {
   EXPECT_NE(by_score(gate)[0], 3);
 }
 
-// The score's order is that of the sum of softplus(z) (the published aggregation, rewritten).
-TEST(NsdsScores, OrderIsThatOfTheSumOfSoftplus) {
+// The published scores, p by p, and that the order of what stands for them is theirs.
+TEST(NsdsScores, OrderIsThatOfThePublishedScores) {
   Rng rng(7);
   std::vector<BlockMeasures> layers(9);
   for (BlockMeasures& layer : layers)
     for (RoleMeasures& m : layer) m = {rng.normal(), 1 + rng.uniform(), 1 + 5 * rng.uniform()};
-  std::vector<double> sum(layers.size());
+  std::vector<double> left[2];  // of both parts: the product of 1 - p over the roles
+  for (auto& of_part : left) of_part.assign(layers.size(), 1.0);
   for (size_t role = 0; role < kRoles; ++role)
     for (const bool expressive : {false, true}) {
       std::vector<double> raw;
       for (const BlockMeasures& layer : layers)
         raw.push_back(expressive ? layer[role].strength * layer[role].directions
                                  : layer[role].vulnerability);
-      const std::vector<double> p = unusual(raw);
-      for (size_t l = 0; l < sum.size(); ++l) sum[l] -= std::log(1 - p[l]);
+      const std::vector<double> z = unusual(raw);
+      for (size_t l = 0; l < layers.size(); ++l)
+        left[expressive][l] *= 1 - 1 / (1 + std::exp(-z[l]));
     }
+  std::vector<double> published;
+  for (size_t l = 0; l < layers.size(); ++l) {
+    const double vulnerability = 1 - std::pow(left[0][l], 1.0 / kRoles),
+                 expressiveness = 1 - std::pow(left[1][l], 1.0 / kRoles);
+    published.push_back(1 - std::sqrt((1 - vulnerability) * (1 - expressiveness)));
+  }
   const NsdsScores scores = nsds_scores(layers, Expressiveness::kProduct);
-  EXPECT_EQ(by_score(scores.score), by_score(sum));
-  for (size_t l = 0; l < sum.size(); ++l)
-    EXPECT_NEAR(scores.score[l], 1 - std::exp(-sum[l] / 10), 1e-12);
+  EXPECT_EQ(by_score(scores.score), by_score(published));
+  for (size_t l = 0; l < layers.size(); ++l)
+    EXPECT_NEAR(1 - std::exp(-scores.score[l]), published[l], 1e-12);
 }
 
 TEST(SpectrumOfGram, LargestFirstAndNoNumbersStayNone) {
@@ -264,7 +272,7 @@ TEST(NsdsScores, AbsentRolesAndEqualLayersAreHandled) {
   std::vector<BlockMeasures> layers(4);
   for (BlockMeasures& layer : layers) layer[0] = {1.5, 2, 3};  // the other roles: zero everywhere
   const NsdsScores scores = nsds_scores(layers, Expressiveness::kRatio);
-  for (const double s : scores.score) EXPECT_DOUBLE_EQ(s, 0.5);
+  for (const double s : scores.score) EXPECT_DOUBLE_EQ(s, std::log(2.0));
   layers[2][0].vulnerability = std::nan("");
   for (const double s : nsds_scores(layers, Expressiveness::kRatio).score)
     EXPECT_TRUE(std::isfinite(s));

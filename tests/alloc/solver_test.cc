@@ -116,6 +116,40 @@ TEST(Allocate, LargeSizesAreRoundedUpALittle) {
   EXPECT_LE(t.cost, bound * 1.005);
 }
 
+// What fits is found even where rounding up would hide it.
+TEST(Allocate, TheSmallestChoicesFitTheirOwnSize) {
+  Items items(200);
+  for (size_t i = 0; i < items.size(); ++i)
+    items[i] = {{i % 2 ? 1'000'001 : 1'000'003, 1.0}, {9'000'001, 0.5}};
+  const int64_t least = smallest(items).bytes;
+  for (const int64_t budget : {least, least + 100}) {
+    const auto chosen = allocate(items, budget);
+    ASSERT_TRUE(chosen.has_value()) << chosen.error().message;
+    EXPECT_EQ(total(items, *chosen).bytes, least);
+  }
+  EXPECT_FALSE(allocate(items, least - 1));
+}
+
+// Sizes of a model, counted in more than 2^18 units: the property tests' sizes are not.
+TEST(Allocate, RoundedSizesStayMonotoneAndWithinTheBudget) {
+  Rng rng(5);
+  Items items(60);
+  for (auto& item : items)
+    for (int k = 1; k <= 3; ++k)
+      item.push_back({static_cast<int64_t>(k * (1'000'000 + rng.below(1'000'000))) | 1,
+                      std::pow(0.25, k) * (0.5 + rng.uniform())});
+  const int64_t least = smallest(items).bytes;
+  double before = std::numeric_limits<double>::infinity();
+  for (int64_t budget = least; budget < 3 * least; budget += least / 37) {
+    const auto chosen = allocate(items, budget);
+    ASSERT_TRUE(chosen.has_value());
+    const Total t = total(items, *chosen);
+    EXPECT_LE(t.bytes, budget);
+    EXPECT_LE(t.cost, before);
+    before = t.cost;
+  }
+}
+
 TEST(Allocate, SaysWhatIsWrong) {
   const Items one{{{100, 1.0}, {200, 0.5}}};
   EXPECT_EQ(allocate(one, 99).error().message,

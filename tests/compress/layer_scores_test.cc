@@ -39,7 +39,7 @@ TEST_F(Scores, AWholePassIsPerplexity) {
                             std::vector<float>& scratch) {
     return negative_log_likelihood(*compute.kernels, logits, next, scratch);
   };
-  const double mean = (*pass)->mean_loss(0, surprise);
+  const double mean = (*pass)->mean_loss(0, surprise).value();
   SessionOptions session;
   session.cache = DType::kF32;
   const auto scored =
@@ -48,8 +48,8 @@ TEST_F(Scores, AWholePassIsPerplexity) {
   EXPECT_EQ((*pass)->scored(), scored->tokens);
   EXPECT_NEAR(std::exp(mean), scored->perplexity, 1e-9 * scored->perplexity);
   // From a layer further on it is the same as long as nothing was changed or left out.
-  (*pass)->pass(nullptr);
-  EXPECT_EQ((*pass)->mean_loss(1, surprise), mean);
+  ASSERT_TRUE((*pass)->pass(nullptr));
+  EXPECT_EQ((*pass)->mean_loss(1, surprise).value(), mean);
 }
 
 TEST_F(Scores, WhatIsNotAskedForIsNotMeasured) {
@@ -77,7 +77,7 @@ TEST_F(Scores, EveryMetricHasEveryLayerAndIsTheSameForAnyThreads) {
     for (Metric& m : weight_metrics(*weights)) metrics[threads - 1].push_back(std::move(m));
     for (Metric& m : text_metrics(*on_text)) metrics[threads - 1].push_back(std::move(m));
   }
-  ASSERT_EQ(metrics[0].size(), 12);
+  ASSERT_EQ(metrics[0].size(), 13);
   for (size_t i = 0; i < metrics[0].size(); ++i) {
     const Metric &a = metrics[0][i], &b = metrics[1][i];
     EXPECT_EQ(a.layer.size(), model.layers.size()) << a.name;
@@ -128,6 +128,53 @@ TEST_F(Scores, TheOracleGoesOnWhereItWas) {
     ASSERT_TRUE(again) << again.error().message;
     EXPECT_EQ(again->kl, whole->kl);
     EXPECT_EQ(bytes_of(kept), full);
+  }
+}
+
+// One text, split elsewhere, is another question.
+TEST_F(Scores, TheOracleKeepsEachSplitOfATextApart) {
+  const Folder folder;
+  const auto forms = parse_forms(std::vector<std::string>{"trellis2"});
+  const OracleOptions options{*forms, 1, folder.path / "oracle"};
+  const CalibrationText text = some_text(4, 3);
+  for (const int64_t score : {1, 2}) {
+    const auto oracle =
+        measure_oracle(model, text.first(4 - score), text.last(score), options, compute, silent);
+    ASSERT_TRUE(oracle) << oracle.error().message;
+    EXPECT_EQ(oracle->scored, score * (kContext - 1));
+  }
+  EXPECT_EQ(std::distance(fs::directory_iterator(options.folder), {}), 2);
+}
+
+// Layers far beyond the others are still told apart, and a layer is served by its own score.
+TEST_F(Scores, AnAllocationServesTheHighestLayersFirst) {
+  const auto forms = parse_forms(std::vector<std::string>{"trellis2", "trellis4"});
+  const auto layers = static_cast<int64_t>(model.layers.size());
+  for (int64_t best = 0; best < layers; ++best) {
+    Metric metric{"planted", std::vector<double>(model.layers.size(), 1e6), {}};
+    metric.layer[static_cast<size_t>(best)] = 1.1e6;
+    metric.layer[static_cast<size_t>((best + 1) % layers)] = 0;
+    metric.linear.resize(model.layers.size());  // says otherwise
+    for (auto& linear : metric.linear) linear.fill(3);
+    for (double& x : metric.linear[static_cast<size_t>((best + 1) % layers)]) x = 9;
+    const double bits = 2.3 + 2.0 / static_cast<double>(layers);
+    const auto found = allocate_by_metric(model, metric, *forms, Grain::kLayer, bits, pool);
+    ASSERT_TRUE(found) << found.error().message;
+    const auto own = found->options(*forms);
+    for (int64_t l = 0; l < layers; ++l)
+      EXPECT_EQ(own.at({l, Linear::kDown}).bits, l == best ? 4 : 2) << best << " " << l;
+  }
+}
+
+TEST_F(Scores, WithoutNumbersAnAllocationStillFits) {
+  const auto forms = parse_forms(kDefaultForms);
+  for (const double value : {std::nan(""), 0.0, 1e300, -1e300}) {
+    Metric metric{"broken", std::vector<double>(model.layers.size(), value), {}};
+    for (const Grain grain : {Grain::kLayer, Grain::kTensor}) {
+      const auto found = allocate_by_metric(model, metric, *forms, grain, 2.6, pool);
+      ASSERT_TRUE(found) << found.error().message;
+      EXPECT_LE(found->bits_per_weight, 2.6);
+    }
   }
 }
 
