@@ -24,6 +24,7 @@ std::vector<double> head_gram(const Model& model, const Compute& compute) {
   SecondMoments moments(model.config.width);
   std::vector<float> rows;
   for (int64_t r = 0; r < model.vocab(); r += kRows) {
+    if (interrupted()) break;  // whoever asked looks, too
     const int64_t count = std::min(kRows, model.vocab() - r);
     decode_rows(compute, model.head, r, count, nullptr, rows);
     for (int64_t i = 0; i < count * model.config.width; ++i)
@@ -121,7 +122,8 @@ std::vector<double> kurtosis_boosted(std::vector<double> kurtosis) {
   for (const double d : difference) mean += d / n;
   for (const double d : difference) squares += (d - mean) * (d - mean) / n;
   for (size_t l = 1; l < kurtosis.size(); ++l)
-    if (std::abs(difference[l - 1] - mean) > 2 * std::sqrt(squares)) kurtosis[l] *= 2;
+    if (std::abs(difference[l - 1] - mean) > 2 * std::sqrt(squares))
+      kurtosis[l] += std::abs(kurtosis[l]);
   return kurtosis;
 }
 
@@ -224,7 +226,9 @@ Result<WeightMeasures> measure_weights(const Model& model, WeightParts parts,
       return fail("[scores] nsds is for widths of at most {}, not {}", kMostEigenvalues,
                   model.config.width);
     PL_TRY(blas, load_blas());
-    vocabulary = vocabulary_directions(*blas, head_gram(model, compute), model.config.width);
+    const std::vector<double> gram = head_gram(model, compute);
+    PL_CHECK(check_stop("the weights", 0));
+    vocabulary = vocabulary_directions(*blas, gram, model.config.width);
   }
   std::array<std::vector<float>, kLinears> room;
   for (int64_t l = 0; l < model.config.layers; ++l) {
