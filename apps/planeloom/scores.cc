@@ -239,7 +239,8 @@ void add_scores(CLI::App& app) {
   command
       ->add_option(
           "--with", o->with,
-          "Measures, with commas: nsds, nsds-product, uniform, index, kurtosis, kurtboost, zd, mse "
+          "Measures, with commas: nsds, nsds-product, stream, uniform, index, kurtosis, kurtboost, "
+          "zd, mse "
           "(from the weights alone); lieq, lieq-compactness, lieq-drop, lieq-energy, lim (read a "
           "text); "
           "oracle (quantizes one linear after another: long); all")

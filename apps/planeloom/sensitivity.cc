@@ -12,14 +12,14 @@
 namespace planeloom {
 namespace {
 
-const std::vector<std::string> kOfRoles{"nsds", "nsds-product"}, kPlain{"uniform", "index"},
-    kOfMatrices{"kurtosis", "kurtboost", "zd", "mse"},
+const std::vector<std::string> kOfRoles{"nsds", "nsds-product"}, kOfEnergies{"stream"},
+    kPlain{"uniform", "index"}, kOfMatrices{"kurtosis", "kurtboost", "zd", "mse"},
     kOfText{"lieq", "lieq-compactness", "lieq-drop", "lieq-energy", "lim"};
 constexpr const char* kOracle = "oracle";
 
 std::vector<std::string> known_measures() {
   std::vector<std::string> known;
-  for (const auto* some : {&kOfRoles, &kPlain, &kOfMatrices, &kOfText})
+  for (const auto* some : {&kOfRoles, &kOfEnergies, &kPlain, &kOfMatrices, &kOfText})
     known.insert(known.end(), some->begin(), some->end());
   known.emplace_back(kOracle);
   return known;
@@ -127,8 +127,8 @@ Result<Sensitivity> measure_sensitivity(const Model& model, const SensitivityOpt
     out.text = fmt::format("{}; the last {} windows scored", texts->learn.description,
                            texts->score.windows());
   }
-  const WeightParts parts{any_of(o, kOfRoles), any_of(o, kOfMatrices)};
-  if (parts.roles || parts.matrices) {
+  const WeightParts parts{any_of(o, kOfRoles), any_of(o, kOfMatrices), any_of(o, kOfEnergies)};
+  if (parts.roles || parts.matrices || parts.energies) {
     PL_TRY(out.weights, measure_weights(model, parts, compute, progress));
     take(weight_metrics(*out.weights), o, out.metrics);
   }

@@ -19,6 +19,8 @@ struct BlockWeights {
                                                               // read
   std::span<const float> post_attention_norm, post_ffn_norm;  // (width) or none: of what is written
   std::span<const float> q_norm, k_norm;                      // (head_dim) or none
+  double attention_scale = 0;                                 // of logits
+  bool gelu = false;                                          // the gate's activation; else silu
 };
 
 /// Detectors read the residual stream, writers write to it.

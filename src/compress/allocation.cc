@@ -101,24 +101,23 @@ std::map<std::pair<int64_t, Linear>, QuantOptions> Allocation::options(
 Result<Allocation> allocate_by_metric(const Model& model, const Metric& metric,
                                       const std::vector<Form>& forms, Grain grain,
                                       double bits_per_weight, ThreadPool& pool) {
-  std::vector<double> error(forms.size()), raw = metric.layer;
+  std::vector<double> error(forms.size()), of_linear;
   for (size_t f = 0; f < forms.size(); ++f) {
     PL_TRY(error[f], gaussian_error(forms[f], pool));
   }
-  if (grain == Grain::kTensor) {
-    raw.clear();
-    for (int64_t l = 0; l < model.config.layers; ++l)
-      for (const Linear linear : kBlockLinears) raw.push_back(metric.of(l, linear));
-  }
-  const std::vector<double> z = unusual(raw);
-  return allocate_forms(
-      model, forms, grain, bits_per_weight, "sensitivity x error",
-      [&](const Allocation::Item& item, size_t f) {
-        const auto l = static_cast<size_t>(item.layer);
-        const size_t at =
-            grain == Grain::kLayer ? l : l * kLinears + static_cast<size_t>(item.linears[0]);
-        return softplus(z[at]) * error[f];
-      });
+  for (int64_t l = 0; l < model.config.layers; ++l)
+    for (const Linear linear : kBlockLinears) of_linear.push_back(metric.of(l, linear));
+  const bool layers = grain == Grain::kLayer;
+  const std::vector<double> z = unusual(layers ? metric.layer : of_linear);
+  return allocate_forms(model, forms, grain, bits_per_weight,
+                        metric.is_cost ? "share of the stream" : "sensitivity x error",
+                        [&](const Allocation::Item& item, size_t f) {
+                          const auto l = static_cast<size_t>(item.layer);
+                          const size_t at =
+                              layers ? l : l * kLinears + static_cast<size_t>(item.linears[0]);
+                          const double value = layers ? metric.layer[at] : of_linear[at];
+                          return (metric.is_cost ? value : softplus(z[at])) * error[f];
+                        });
 }
 
 Result<Allocation> allocate_by_oracle(const Model& model, const Oracle& oracle,

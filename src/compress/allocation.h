@@ -37,7 +37,8 @@ struct Allocation {
 /// An error when the smallest of the forms take more bits: what can be told before any measuring.
 Status check_budget(const Model& model, const std::vector<Form>& forms, double bits_per_weight);
 
-/// By a metric: an item costs its sensitivity, softplus(unusual()) among all (alloc/combine.h),
+/// By a metric: an item costs its sensitivity, softplus(unusual()) among all (alloc/combine.h) or
+/// the metric itself where that is a cost,
 /// times the error that a form makes on a Gaussian matrix, since rotated weights are nearly that:
 /// relative errors add up to the loss's (HIGGS, arXiv 2411.17525), whatever the size of the matrix.
 /// Of two forms the layers that the metric puts first have the larger, as published.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "codecs/planes.h"
 #include "compress/decode_rows.h"
@@ -16,6 +17,20 @@ namespace {
 Status check_stop(const char* before, int64_t layer) {
   return interrupted() ? fail("[scores] interrupted before {} of layer {}", before, layer)
                        : Status{};
+}
+
+/// Mean squared length of what enters the first layer.
+double embedding_energy(const Model& model, const Compute& compute) {
+  constexpr int64_t kRows = 512;
+  double sum = 0;
+  std::vector<float> rows;
+  for (int64_t r = 0; r < model.vocab(); r += kRows) {
+    const int64_t count = std::min(kRows, model.vocab() - r);
+    decode_rows(compute, model.embedding, r, count, nullptr, rows);
+    for (int64_t i = 0; i < count * model.config.width; ++i)
+      sum += std::pow(double{rows[static_cast<size_t>(i)]}, 2);
+  }
+  return sum / static_cast<double>(model.vocab()) * std::pow(model.config.embedding_scale, 2);
 }
 
 /// The Gram matrix of the head's rows, gains of the output norm folded in.
@@ -91,6 +106,8 @@ Result<BlockWeights> block_weights(const Model& model, int64_t layer, const Comp
   b.post_ffn_norm = w.post_ffn_norm;
   b.q_norm = w.q_norm;
   b.k_norm = w.k_norm;
+  b.attention_scale = double{model.config.attention_scale};
+  b.gelu = model.config.gate == Gate::kGeluTanh;
   for (const Linear linear : kBlockLinears) {
     const auto finite = [](float x) { return std::isfinite(x); };
     if (!std::ranges::all_of(room[static_cast<size_t>(linear)], finite))
@@ -142,6 +159,20 @@ Metric nsds_metric(std::string name, const WeightMeasures& m, Expressiveness for
   for (const auto& role : scores.role) {
     auto& linear = metric.linear.emplace_back();
     for (size_t i = 0; i < kLinears; ++i) linear[i] = role[static_cast<size_t>(kRoleOf[i])];
+  }
+  return metric;
+}
+
+Metric stream_metric(const WeightMeasures& m) {
+  Metric metric{"stream", {}, {}, true};
+  for (const StreamShares& s : stream_shares(m.energies, m.embedding)) {
+    auto& linear = metric.linear.emplace_back();
+    const auto give = [&](Linear which, double x) { linear[static_cast<size_t>(which)] = x; };
+    for (const Linear l : {Linear::kQ, Linear::kK}) give(l, s.query_key);
+    for (const Linear l : {Linear::kV, Linear::kO}) give(l, s.value_output);
+    for (const Linear l : {Linear::kUp, Linear::kDown}) give(l, s.up_down);
+    give(Linear::kGate, s.gate);
+    metric.layer.push_back(std::accumulate(linear.begin(), linear.end(), 0.0));
   }
   return metric;
 }
@@ -230,6 +261,7 @@ Result<WeightMeasures> measure_weights(const Model& model, WeightParts parts,
     PL_CHECK(check_stop("the weights", 0));
     vocabulary = vocabulary_directions(*blas, gram, model.config.width);
   }
+  if (parts.energies) out.embedding = embedding_energy(model, compute);
   std::array<std::vector<float>, kLinears> room;
   for (int64_t l = 0; l < model.config.layers; ++l) {
     PL_CHECK(check_stop("the weights", l));
@@ -237,6 +269,7 @@ Result<WeightMeasures> measure_weights(const Model& model, WeightParts parts,
                     static_cast<uint64_t>(model.config.layers));
     PL_TRY(const BlockWeights block, block_weights(model, l, compute, room));
     if (parts.roles) out.roles.push_back(measure_block(*blas, block, vocabulary, *compute.pool));
+    if (parts.energies) out.energies.push_back(block_energy(block));
     if (!parts.matrices) continue;
     auto& matrices = out.matrices.emplace_back();
     const MatrixView views[kLinears] = {block.q,    block.k,  block.v,   block.o,
@@ -258,6 +291,7 @@ std::vector<Metric> weight_metrics(const WeightMeasures& m) {
     all.push_back(nsds_metric("nsds", m, Expressiveness::kRatio));
     all.push_back(nsds_metric("nsds-product", m, Expressiveness::kProduct));
   }
+  if (!m.energies.empty()) all.push_back(stream_metric(m));
   if (!m.matrices.empty()) {
     const Metric kurtosis = of_matrices("kurtosis", m, &MatrixMeasures::kurtosis, 1);
     all.push_back(kurtosis);

@@ -6,6 +6,7 @@
 
 #include "alloc/lieq.h"
 #include "alloc/nsds.h"
+#include "alloc/stream.h"
 #include "compress/calibration.h"
 
 namespace planeloom {
@@ -18,6 +19,9 @@ struct Metric {
   std::vector<double> layer;  // (layers): the higher, the more it needs its bits
   /// (layers) by Linear, where the measure tells them apart; else empty, each as its layer.
   std::vector<std::array<double, kLinears>> linear;
+  /// Values are what a relative squared error of one costs, in one unit for all linears, a layer's
+  /// the sum; else only their order and how unusual they are mean something.
+  bool is_cost = false;
 
   double of(int64_t layer_index, Linear which) const {
     const auto l = static_cast<size_t>(layer_index);
@@ -37,9 +41,11 @@ struct MatrixMeasures {
 struct WeightMeasures {
   std::vector<BlockMeasures> roles;                            // (layers)
   std::vector<std::array<MatrixMeasures, kLinears>> matrices;  // (layers)
+  std::vector<BlockEnergy> energies;                           // (layers)
+  double embedding = 0;  // mean squared length of what enters the first layer
 };
 struct WeightParts {
-  bool roles = true, matrices = true;
+  bool roles = true, matrices = true, energies = true;
 };
 
 /// Reads every weight once; no text. Memory: one layer and the moments of the head. The same
@@ -48,7 +54,8 @@ Result<WeightMeasures> measure_weights(const Model& model, WeightParts parts,
                                        const Compute& compute, Progress& progress);
 
 /// Of roles: "nsds" (published code: strength / directions) and "nsds-product" (strength x
-/// directions), by layer and by linear: a linear has the scores of its role. Of matrices, to
+/// directions), by layer and by linear: a linear has the scores of its role. Of energies: "stream"
+/// (alloc/stream.h), Planeloom's own. Of matrices, to
 /// compare with: "kurtosis", "kurtboost" (arXiv 2503.06518: kurtosis, twice where it jumps by more
 /// than two deviations from the layer before), "zd" (arXiv 2406.17415: fewer weights beyond one
 /// deviation, more important), "mse".

@@ -53,12 +53,14 @@ TEST_F(Scores, AWholePassIsPerplexity) {
 }
 
 TEST_F(Scores, WhatIsNotAskedForIsNotMeasured) {
-  for (const bool roles : {false, true}) {
-    const auto weights = measure_weights(model, {roles, !roles}, compute, silent);
+  const size_t metrics[] = {2, 4, 1};  // of roles, matrices, energies
+  for (size_t part = 0; part < 3; ++part) {
+    const auto weights = measure_weights(model, {part == 0, part == 1, part == 2}, compute, silent);
     ASSERT_TRUE(weights) << weights.error().message;
-    EXPECT_EQ(weights->roles.empty(), !roles);
-    EXPECT_EQ(weights->matrices.empty(), roles);
-    EXPECT_EQ(weight_metrics(*weights).size(), roles ? 2 : 4);
+    EXPECT_EQ(weights->roles.empty(), part != 0);
+    EXPECT_EQ(weights->matrices.empty(), part != 1);
+    EXPECT_EQ(weights->energies.empty(), part != 2);
+    EXPECT_EQ(weight_metrics(*weights).size(), metrics[part]);
   }
 }
 
@@ -77,7 +79,7 @@ TEST_F(Scores, EveryMetricHasEveryLayerAndIsTheSameForAnyThreads) {
     for (Metric& m : weight_metrics(*weights)) metrics[threads - 1].push_back(std::move(m));
     for (Metric& m : text_metrics(*on_text)) metrics[threads - 1].push_back(std::move(m));
   }
-  ASSERT_EQ(metrics[0].size(), 13);
+  ASSERT_EQ(metrics[0].size(), 14);
   for (size_t i = 0; i < metrics[0].size(); ++i) {
     const Metric &a = metrics[0][i], &b = metrics[1][i];
     EXPECT_EQ(a.layer.size(), model.layers.size()) << a.name;

@@ -3,13 +3,15 @@ import datetime
 import json
 import os
 
+import quality_page
 from engines import PLANELOOM, cpu, run
-from quality import MODELS, OUT, Study, cached, revision, tell
+from quality import MODELS, ONLY, OUT, Study, cached, revision, tell
 
 BITS = [float(b) for b in os.environ.get("BITS", "2.25,2.5,3.0").split(",")]
 CHOICES = "trellis2,trellis3,trellis4"
 TOKENS = 8192  # of calibration, of which the last quarter is what measures are scored on
-ROLES = {"QK": ("attn_q", "attn_k"), "OV": ("attn_v", "attn_output"), "gate": ("ffn_gate",), "up": ("ffn_up",), "down": ("ffn_down",)}
+# Roles of NSDS and the linears that play them.
+ROLES = {"QK": ("q", "k"), "OV": ("v", "o"), "gate": ("gate",), "up": ("up",), "down": ("down",)}
 # name: (measure, grain)
 ALLOCATIONS = {
     "uniform, layers": ("uniform", "layer"),
@@ -17,31 +19,28 @@ ALLOCATIONS = {
     "kurtosis, layers": ("kurtosis", "layer"),
     "NSDS, layers": ("nsds", "layer"),
     "LieQ, layers": ("lieq", "layer"),
+    "stream, layers": ("stream", "layer"),
     "oracle, layers": ("oracle", "layer"),
     "uniform, tensors": ("uniform", "tensor"),
     "NSDS, tensors": ("nsds", "tensor"),
+    "stream, tensors": ("stream", "tensor"),
     "oracle, tensors": ("oracle", "tensor"),
+    "--bpw alone": (None, None),
 }
 
 
 def options(measure, grain, bits):
-    return f"--allocate {measure} --grain {grain} --choices {CHOICES} --upstream 0 --guide 0 --bpw {bits} --calibration-tokens {TOKENS}"
+    allocate = f"--allocate {measure} --grain {grain} --choices {CHOICES} " if measure else ""
+    return f"{allocate}--upstream 0 --guide 0 --bpw {bits} --calibration-tokens {TOKENS}"
 
 
-def correlations(study):
-    """Of every measure with the oracle."""
+def measured(study):
+    """What `planeloom scores` says by every measure."""
     def measure():
         tell(f"{study.model}: scores")
-        return json.loads(run(PLANELOOM, "scores", "-m", study.model, "--with", "all", "-f", study.calibration["mixed"], "--text-tokens", TOKENS, "--score-tokens", TOKENS // 4,
-                              "--choices", CHOICES, "--json", "-o", OUT / f"{study.model}.scores"))
+        return json.loads(run(PLANELOOM, "scores", "-m", study.model, "--with", "all", "-f", study.calibration["mixed"], "--choices", CHOICES,
+                              "--text-tokens", TOKENS, "--score-tokens", TOKENS // 4, "--json"))
     return cached(OUT / f"{study.model}.scores.study.json", measure)
-
-
-def table_of(study, title):
-    """A table of the report of scores: {column: texts}."""
-    report = json.loads((OUT / f"{study.model}.scores.json").read_text())
-    found = next(t for t in report["tables"] if t["title"].startswith(title))
-    return dict(zip(found["columns"], zip(*found["rows"])))
 
 
 def ranks(values):
@@ -53,54 +52,69 @@ def ranks(values):
 def rank_correlation(a, b):
     a, b = ranks(a), ranks(b)
     middle = (len(a) + 1) / 2
-    product = lambda x, y: sum((i - middle) * (j - middle) for i, j in zip(x, y))
+
+    def product(x, y):
+        return sum((i - middle) * (j - middle) for i, j in zip(x, y))
     return product(a, b) / ((product(a, a) * product(b, b)) ** 0.5 or 1)
 
 
-def parts_table(study):
+def correlation_table(scores):
+    def text(c):
+        return "-" if c is None else f"{c:.3f}"
+    lines = ["| measure | layers | linears |", "|---|---:|---:|"]
+    for name, c in sorted(scores["rank_correlation"].items(), key=lambda item: -(item[1]["layers"] or -2)):
+        lines.append(f"| {name} | {text(c['layers'])} | {text(c['linears'])} |")
+    return lines
+
+
+def parts_table(scores):
     """Of the parts of NSDS, role by role, with the oracle's sum over the role's linears: which of them fail, if any does."""
-    nsds, oracle = table_of(study, "NSDS"), table_of(study, "Oracle")
-    cost = dict(zip(oracle["linear"], map(float, oracle["trellis2"])))
-    layers = [int(l) for l in nsds["layer"]]
     lines = ["| role | vulnerability | strength | directions | strength / directions | strength x directions |", "|---|---:|---:|---:|---:|---:|"]
     for role, linears in ROLES.items():
-        truth = [sum(cost[f"blk.{l}.{name}.weight"] for name in linears) for l in layers]
-        vulnerability, strength, directions = (list(map(float, nsds[f"{role} {part}"])) for part in ("vulnerability", "strength", "directions"))
+        truth = [sum(kl) for kl in zip(*(scores["oracle"]["trellis2"][name] for name in linears))]
+        vulnerability, strength, directions = (scores["nsds"][role][part] for part in ("vulnerability", "strength", "directions"))
         parts = [vulnerability, strength, directions, [s / d for s, d in zip(strength, directions)], [s * d for s, d in zip(strength, directions)]]
         lines.append(f"| {role} | " + " | ".join(f"{rank_correlation(part, truth):.3f}" for part in parts) + " |")
     return lines
 
 
-def correlation_table(scores):
-    lines = ["| measure | layers | linears |", "|---|---:|---:|"]
-    for name, c in sorted(scores["rank_correlation"].items(), key=lambda item: -item[1]["layers"]):
-        lines.append(f"| {name} | {c['layers']:.3f} | {c['linears']:.3f} |")
-    return lines
+def draw_oracle(study, scores):
+    path = OUT / f"allocation-{study.model}-oracle.svg"
+    series = {name: [(layer, max(x, 1e-6)) for layer, x in enumerate(kl)] for name, kl in scores["oracle"]["trellis2"].items()}
+    quality_page.draw(path, f"{study.model}: one linear alone in two bits", "layer", series)
+    return [f"![KL of one linear alone in two bits]({path.name})"]
 
 
-def allocation_table(study):
-    rows = {f"allocation {name}, {bits} bits": ("mixed", options(*how, bits)) for bits in BITS for name, how in ALLOCATIONS.items()}
-    rows |= {f"allocation --bpw alone, {bits} bits": ("mixed", f"--bpw {bits} --upstream 0 --guide 0 --calibration-tokens {TOKENS}") for bits in BITS}
-    made = {name: study.quantized(name, *how) for name, how in rows.items()}
+def files(study):
+    """A table of files, those of one budget together, and a drawing."""
+    rows = {f"allocation {name}, {bits} bits": (name, bits) for bits in BITS for name in ALLOCATIONS if not ONLY or f"{name}, {bits} bits" in ONLY}
+    made = {row: study.quantized(row, "mixed", options(*ALLOCATIONS[name], bits)) for row, (name, bits) in rows.items()}
     study.score_together(rows)
-    lines = ["| | bits/weight linears | MB | " + " | ".join(f"KL {t}" for t in study.texts) + " | s |", "|---|---:|---:|" + "---:|" * (len(study.texts) + 1)]
-    for name, how in made.items():
-        kl = " | ".join(f"{study.score(name, t)['kl_mean']:.3f}" for t in study.texts)
-        lines.append(f"| {name.removeprefix('allocation ')} | {how['bits_per_weight_linear']:.3f} | {how['file_bytes'] / 1e6:.1f} | {kl} | {how['seconds']:.0f} |")
-    return lines
+    lines = ["| allocation | at most | bits/weight linears | MB | " + " | ".join(f"KL {t}" for t in study.texts) + " | mean |", "|---|---:|---:|---:|" + "---:|" * (len(study.texts) + 1)]
+    series = {}
+    for row, (name, bits) in rows.items():
+        kl = [study.score(row, t)["kl_mean"] for t in study.texts]
+        mean = sum(kl) / len(kl)
+        series.setdefault(name, []).append((made[row]["bits_per_weight_linear"], mean))
+        lines.append(f"| {name} | {bits} | {made[row]['bits_per_weight_linear']:.3f} | {made[row]['file_bytes'] / 1e6:.1f} | " + " | ".join(f"{x:.3f}" for x in kl) + f" | {mean:.3f} |")
+    path = OUT / f"allocation-{study.model}-files.svg"
+    quality_page.draw(path, f"{study.model}: mean of {len(study.texts)} texts", "bits per weight of the linears", series)
+    return lines + ["", f"![KL against bits]({path.name})"]
 
 
 def main():
     lines = ["# Allocation", "",
-             f"`./dev study allocation DATA`. Forms: {CHOICES}; the calibration text is the mixture of ./dev study quality, KL as there: a trellis without --upstream or --guide, embedding as it came.",
-             "Seconds are those of quantizing: what the measures took is not in them.", ""]
+             f"`./dev study allocation DATA`. Forms: {CHOICES}; {TOKENS} tokens of the mixture of ./dev study quality calibrate, the last quarter of them is what LieQ and the oracle are scored on; KL as in [quality](quality.md),",
+             "of a trellis without --upstream or --guide, embedding as it came. Bits count every scale.", ""]
     for model in MODELS:
         study = Study(model)
         study.windows //= 2  # many files, compared on the very same predictions
+        scores = measured(study)
         lines += [f"## {model}", "", f"{study.windows} windows of each text, {datetime.date.today().isoformat()}, revision {revision()}, {cpu()}.", "",
-                  "### Rank correlation with the oracle", "", *correlation_table(correlations(study)), "",
-                  "Of the parts of NSDS, layer by layer, with what the oracle measured of the role's linears in two bits:", "", *parts_table(study), "",
-                  "### Files", "", *allocation_table(study), ""]
+                  "### The oracle", "", *draw_oracle(study, scores), "",
+                  "Rank correlation with it, two bits:", "", *correlation_table(scores), "",
+                  "Of the parts of NSDS, layer by layer, with the sum over the role's linears:", "", *parts_table(scores), "",
+                  "### Files", "", *files(study), ""]
     page = OUT / "allocation.md"
     page.write_text("\n".join(lines))
     tell(f"written: {page}")

@@ -1,0 +1,131 @@
+#include "alloc/stream.h"
+
+#include <Eigen/Dense>
+#include <array>
+#include <cmath>
+
+namespace planeloom {
+namespace {
+
+using RowMajor = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+using Wide = Eigen::MatrixXd;
+
+/// Rows of `w` with gains of the inputs.
+RowMajor gained(MatrixView w, std::span<const float> gain) {
+  RowMajor m = Eigen::Map<const RowMajor>(w.data, w.rows, w.cols);
+  if (!gain.empty())
+    m *= Eigen::Map<const Eigen::VectorXf>(gain.data(), static_cast<Eigen::Index>(gain.size()))
+             .asDiagonal();
+  return m;
+}
+
+Wide gram_of(const RowMajor& rows) { return (rows * rows.transpose()).cast<double>(); }
+
+double squares(std::span<const float> v) {
+  double sum = 0;
+  for (const float x : v) sum += double{x} * x;
+  return sum;
+}
+
+/// A gated activation and its derivative.
+struct Gated {
+  double value, slope;
+};
+Gated silu(double x) {
+  const double s = 1 / (1 + std::exp(-x));
+  return {x * s, s * (1 + x * (1 - s))};
+}
+Gated gelu(double x) {  // the tanh form
+  constexpr double kA = 0.7978845608028654, kB = 0.044715;
+  const double t = std::tanh(kA * (x + kB * x * x * x));
+  return {0.5 * x * (1 + t),
+          0.5 * (1 + t) + 0.5 * x * (1 - t * t) * kA * (1 + 3 * kB * x * x)};
+}
+
+/// E f(z) of a standard normal z, by the trapezoidal rule, which converges fast on it.
+template <class F>
+void over_normal(F f) {
+  constexpr int kPoints = 65;
+  constexpr double kReach = 8, kStep = 2 * kReach / (kPoints - 1);
+  for (int i = 0; i < kPoints; ++i) {
+    const double z = -kReach + i * kStep;
+    f(z, std::exp(-z * z / 2) * kStep / std::sqrt(2 * 3.14159265358979323846));
+  }
+}
+
+void add_attention(const BlockWeights& b, BlockEnergy& out) {
+  const RowMajor q = gained(b.q, b.attention_norm), k = gained(b.k, b.attention_norm),
+                 v = gained(b.v, b.attention_norm), o = gained(b.o, {});
+  const Eigen::Index d = b.head_dim;
+  for (int64_t kv = 0; kv < b.kv_heads; ++kv) {
+    const Wide of_k = gram_of(k.middleRows(kv * d, d)), of_v = gram_of(v.middleRows(kv * d, d));
+    for (int64_t h = kv * b.heads / b.kv_heads; h < (kv + 1) * b.heads / b.kv_heads; ++h) {
+      const RowMajor columns = o.middleCols(h * d, d).transpose();
+      // ||A^T B||^2 = sum of A A^T times B B^T, entry by entry.
+      out.attention += gram_of(columns).cwiseProduct(of_v).sum();
+      out.logits += gram_of(q.middleRows(h * d, d)).cwiseProduct(of_k).sum() /
+                    static_cast<double>(b.heads);
+    }
+  }
+  if (!b.q_norm.empty()) {
+    out.logits = 0;
+    for (size_t i = 0; i < b.q_norm.size(); ++i)
+      out.logits += std::pow(double{b.q_norm[i]} * b.k_norm[i], 2);
+  }
+  out.logits *= b.attention_scale * b.attention_scale;
+  if (!b.post_attention_norm.empty()) out.attention = squares(b.post_attention_norm);
+}
+
+void add_feed_forward(const BlockWeights& b, BlockEnergy& out) {
+  const RowMajor gate = gained(b.gate, b.ffn_norm), up = gained(b.up, b.ffn_norm);
+  const Eigen::VectorXd written =
+      Eigen::Map<const RowMajor>(b.down.data, b.down.rows, b.down.cols)
+          .colwise()
+          .squaredNorm()
+          .cast<double>();
+  double passed = 0;  // of an error in the gate's input
+  for (Eigen::Index j = 0; j < gate.rows(); ++j) {
+    const double a = gate.row(j).norm(), u = up.row(j).norm(),
+                 together = a * u > 0 ? double{gate.row(j).dot(up.row(j))} / (a * u) : 0;
+    double value = 0, slope = 0;
+    over_normal([&](double z, double weight) {
+      const Gated g = b.gelu ? gelu(a * z) : silu(a * z);
+      // u given z: of mean `together` u z.
+      const double square = u * u * (1 + together * together * (z * z - 1)) * weight;
+      value += g.value * g.value * square;
+      slope += g.slope * g.slope * square;
+    });
+    out.feed_forward += value * written[j];
+    passed += a * a * slope * written[j];
+  }
+  out.gate = out.feed_forward > 0 ? passed / out.feed_forward : 0;
+  if (!b.post_ffn_norm.empty()) out.feed_forward = squares(b.post_ffn_norm);
+}
+
+}  // namespace
+
+BlockEnergy block_energy(const BlockWeights& block) {
+  BlockEnergy out;
+  add_attention(block, out);
+  add_feed_forward(block, out);
+  return out;
+}
+
+std::vector<StreamShares> stream_shares(std::span<const BlockEnergy> layers, double embedding) {
+  std::vector<StreamShares> all;
+  double stream = embedding;
+  const auto share = [&stream](double written) {
+    stream += written;
+    return stream > 0 ? written / stream : 0;
+  };
+  for (const BlockEnergy& e : layers) {
+    StreamShares& s = all.emplace_back();
+    s.value_output = share(e.attention);
+    s.query_key = s.value_output * e.logits / (1 + e.logits);
+    s.up_down = share(e.feed_forward);
+    s.gate = s.up_down * e.gate;
+  }
+  return all;
+}
+
+}  // namespace planeloom

@@ -1,0 +1,34 @@
+// How much of the residual stream a linear has a say in, told from weights alone. Planeloom's own
+// measure, for what NSDS does not ask: how large what a layer writes is beside what is there
+// already. docs/allocation.md has the reasoning.
+#pragma once
+#include <span>
+#include <vector>
+
+#include "alloc/nsds.h"
+
+namespace planeloom {
+
+/// What a block would write for inputs that are normal, of variance one, independent, then scaled
+/// by the gains of the norm before. Heads and hidden units each by themselves: how far they go
+/// together is left out.
+struct BlockEnergy {
+  double attention = 0;     // expected squared length of what attention writes, one token read
+  double feed_forward = 0;  // the same of the feed-forward
+  double logits = 0;        // variance of attention logits, mean over heads; rotary angles left out
+  double gate = 0;          // relative error of the feed-forward's output for one of the gate's
+};
+BlockEnergy block_energy(const BlockWeights& block);
+
+/// What a unit of relative error in a linear is worth in the stream at its layer: the share of the
+/// stream's energy that attention or the feed-forward has just written, times, for the gate, how an
+/// error passes the gate, and for queries and keys v / (1 + v), v the variance of the logits: an
+/// error in them changes at most all that is attended to.
+struct StreamShares {
+  double query_key = 0, value_output = 0, gate = 0, up_down = 0;
+};
+
+/// (layers). `embedding`: mean squared length of what enters the first layer.
+std::vector<StreamShares> stream_shares(std::span<const BlockEnergy> layers, double embedding);
+
+}  // namespace planeloom
