@@ -38,8 +38,7 @@ Gated silu(double x) {
 Gated gelu(double x) {  // the tanh form
   constexpr double kA = 0.7978845608028654, kB = 0.044715;
   const double t = std::tanh(kA * (x + kB * x * x * x));
-  return {0.5 * x * (1 + t),
-          0.5 * (1 + t) + 0.5 * x * (1 - t * t) * kA * (1 + 3 * kB * x * x)};
+  return {0.5 * x * (1 + t), 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * kA * (1 + 3 * kB * x * x)};
 }
 
 /// E f(z) of a standard normal z, by the trapezoidal rule, which converges fast on it.
@@ -62,9 +61,9 @@ void add_attention(const BlockWeights& b, BlockEnergy& out) {
     for (int64_t h = kv * b.heads / b.kv_heads; h < (kv + 1) * b.heads / b.kv_heads; ++h) {
       const RowMajor columns = o.middleCols(h * d, d).transpose();
       // ||A^T B||^2 = sum of A A^T times B B^T, entry by entry.
-      out.attention += gram_of(columns).cwiseProduct(of_v).sum();
-      out.logits += gram_of(q.middleRows(h * d, d)).cwiseProduct(of_k).sum() /
-                    static_cast<double>(b.heads);
+      out.attention += gram_of(columns).cwiseProduct(of_v).sum() / kAttended;
+      out.logits +=
+          gram_of(q.middleRows(h * d, d)).cwiseProduct(of_k).sum() / static_cast<double>(b.heads);
     }
   }
   if (!b.q_norm.empty()) {
@@ -78,11 +77,10 @@ void add_attention(const BlockWeights& b, BlockEnergy& out) {
 
 void add_feed_forward(const BlockWeights& b, BlockEnergy& out) {
   const RowMajor gate = gained(b.gate, b.ffn_norm), up = gained(b.up, b.ffn_norm);
-  const Eigen::VectorXd written =
-      Eigen::Map<const RowMajor>(b.down.data, b.down.rows, b.down.cols)
-          .colwise()
-          .squaredNorm()
-          .cast<double>();
+  const Eigen::VectorXd written = Eigen::Map<const RowMajor>(b.down.data, b.down.rows, b.down.cols)
+                                      .colwise()
+                                      .squaredNorm()
+                                      .cast<double>();
   double passed = 0;  // of an error in the gate's input
   for (Eigen::Index j = 0; j < gate.rows(); ++j) {
     const double a = gate.row(j).norm(), u = up.row(j).norm(),

@@ -9,11 +9,16 @@
 
 namespace planeloom {
 
+/// Attention writes the mean over about kAttended tokens of what heads make of one, independent of
+/// one another. Chosen by what the oracle says of SmolLM2-135M (docs/results/allocation.md): 2 to
+/// 32 order its linears about alike, one token would make twice too much of attention.
+inline constexpr double kAttended = 4;
+
 /// What a block would write for inputs that are normal, of variance one, independent, then scaled
 /// by the gains of the norm before. Heads and hidden units each by themselves: how far they go
 /// together is left out.
 struct BlockEnergy {
-  double attention = 0;     // expected squared length of what attention writes, one token read
+  double attention = 0;     // expected squared length of what attention writes
   double feed_forward = 0;  // the same of the feed-forward
   double logits = 0;        // variance of attention logits, mean over heads; rotary angles left out
   double gate = 0;          // relative error of the feed-forward's output for one of the gate's

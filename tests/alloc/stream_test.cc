@@ -94,12 +94,13 @@ TEST(BlockEnergy, IsThatOfDrawnInputs) {
       const Eigen::VectorXd y = drawn(rng, block.ffn_norm), a = gate * y, u = up * y;
       for (Eigen::Index j = 0; j < kFfn; ++j) {
         // An error of the gate's row: of its length, a thousandth, whatever the input.
-        const double off = 1e-3 * (gate.row(j).transpose().array() *
-                                   Eigen::Map<const Eigen::VectorXf>(block.ffn_norm.data(), kWidth)
-                                       .cast<double>()
-                                       .array())
-                                      .matrix()
-                                      .norm() *
+        const double off = 1e-3 *
+                           (gate.row(j).transpose().array() *
+                            Eigen::Map<const Eigen::VectorXf>(block.ffn_norm.data(), kWidth)
+                                .cast<double>()
+                                .array())
+                               .matrix()
+                               .norm() *
                            rng.normal();
         const double hidden = activated(gelu, a[j]) * u[j],
                      moved = activated(gelu, a[j] + off) * u[j] - hidden,
@@ -109,7 +110,7 @@ TEST(BlockEnergy, IsThatOfDrawnInputs) {
       }
     }
     const BlockEnergy e = block_energy(w);
-    EXPECT_NEAR(e.attention / (attention / kDraws), 1, 0.05);
+    EXPECT_NEAR(e.attention / (attention / kDraws / kAttended), 1, 0.05);
     EXPECT_NEAR(e.logits / (logits / kDraws), 1, 0.05);
     EXPECT_NEAR(e.feed_forward / (written / kDraws), 1, 0.05);
     EXPECT_NEAR(e.gate / (changed / written), 1, 0.05);
