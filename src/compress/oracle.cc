@@ -130,7 +130,7 @@ class Run {
   Status prepare(const CalibrationText& learn, const CalibrationText& score) {
     PL_TRY(learn_, TextPass::create(model_, learn, {}, compute_));
     // Rounded activations would round otherwise in all later layers once one linear has changed,
-    // which weighs as much as four bits in place of sixteen (docs/allocation.md).
+    // and count as a loss of its own (docs/allocation.md).
     PL_TRY(score_, TextPass::create(model_, score, {ActivationMode::kFloat, true}, compute_));
     PL_TRY(reference_, LogitStore::create(score_->scored(), model_.vocab()));
     Status stored;
