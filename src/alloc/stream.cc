@@ -3,6 +3,7 @@
 #include <Eigen/Dense>
 #include <array>
 #include <cmath>
+#include <numbers>
 
 namespace planeloom {
 namespace {
@@ -41,15 +42,20 @@ Gated gelu(double x) {  // the tanh form
   return {0.5 * x * (1 + t), 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * kA * (1 + 3 * kB * x * x)};
 }
 
-/// E f(z) of a standard normal z, by the trapezoidal rule, which converges fast on it.
-template <class F>
-void over_normal(F f) {
-  constexpr int kPoints = 65;
-  constexpr double kReach = 8, kStep = 2 * kReach / (kPoints - 1);
-  for (int i = 0; i < kPoints; ++i) {
-    const double z = -kReach + i * kStep;
-    f(z, std::exp(-z * z / 2) * kStep / std::sqrt(2 * 3.14159265358979323846));
+/// Means over a standard normal z: values of z and their weights, the trapezoidal rule, which
+/// converges fast on it.
+struct Node {
+  double z, weight;
+};
+constexpr size_t kNodes = 65;
+std::array<Node, kNodes> normal_nodes() {
+  std::array<Node, kNodes> nodes{};
+  constexpr double kReach = 8, kStep = 2 * kReach / (kNodes - 1);
+  for (size_t i = 0; i < nodes.size(); ++i) {
+    const double z = -kReach + static_cast<double>(i) * kStep;
+    nodes[i] = {z, std::exp(-z * z / 2) * kStep / std::sqrt(2 * std::numbers::pi)};
   }
+  return nodes;
 }
 
 void add_attention(const BlockWeights& b, BlockEnergy& out) {
@@ -81,18 +87,19 @@ void add_feed_forward(const BlockWeights& b, BlockEnergy& out) {
                                       .colwise()
                                       .squaredNorm()
                                       .cast<double>();
+  const auto nodes = normal_nodes();
   double passed = 0;  // of an error in the gate's input
   for (Eigen::Index j = 0; j < gate.rows(); ++j) {
     const double a = gate.row(j).norm(), u = up.row(j).norm(),
                  together = a * u > 0 ? double{gate.row(j).dot(up.row(j))} / (a * u) : 0;
     double value = 0, slope = 0;
-    over_normal([&](double z, double weight) {
+    for (const auto& [z, weight] : nodes) {
       const Gated g = b.gelu ? gelu(a * z) : silu(a * z);
       // u given z: of mean `together` u z.
       const double square = u * u * (1 + together * together * (z * z - 1)) * weight;
       value += g.value * g.value * square;
       slope += g.slope * g.slope * square;
-    });
+    }
     out.feed_forward += value * written[j];
     passed += a * a * slope * written[j];
   }

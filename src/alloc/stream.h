@@ -10,8 +10,9 @@
 namespace planeloom {
 
 /// Attention writes the mean over about kAttended tokens of what heads make of one, independent of
-/// one another. Chosen by what the oracle says of SmolLM2-135M (docs/results/allocation.md): 2 to
-/// 32 order its linears about alike, one token would make twice too much of attention.
+/// one another. Chosen by what the oracle says of SmolLM2-135M (docs/results/allocation.md): rank
+/// correlations over its linears were 0.27 with one token, 0.56 with 2, 0.68 with 4, 0.75 with 32,
+/// over its layers 0.54, 0.48, 0.44 and 0.37.
 inline constexpr double kAttended = 4;
 
 /// What a block would write for inputs that are normal, of variance one, independent, then scaled

@@ -110,7 +110,7 @@ Result<Allocation> allocate_by_metric(const Model& model, const Metric& metric,
   const bool layers = grain == Grain::kLayer;
   const std::vector<double> z = unusual(layers ? metric.layer : of_linear);
   return allocate_forms(model, forms, grain, bits_per_weight,
-                        metric.is_cost ? "share of the stream" : "sensitivity x error",
+                        metric.is_cost ? "share of the stream x error" : "sensitivity x error",
                         [&](const Allocation::Item& item, size_t f) {
                           const auto l = static_cast<size_t>(item.layer);
                           const size_t at =

@@ -19,34 +19,36 @@ Status check_stop(const char* before, int64_t layer) {
                        : Status{};
 }
 
+/// The embedding or the head as floats, some rows at a time, which `f` may change; after Ctrl-C no
+/// more of them: whoever asked looks, too.
+template <class F>
+void over_vocabulary(const PackedMatrix& w, const Compute& compute, F f) {
+  constexpr int64_t kRows = 512;
+  std::vector<float> rows;
+  for (int64_t r = 0; r < w.rows && !interrupted(); r += kRows) {
+    const int64_t count = std::min(kRows, w.rows - r);
+    decode_rows(compute, w, r, count, nullptr, rows);
+    f(std::span(rows).first(static_cast<size_t>(count * w.cols)), count);
+  }
+}
+
 /// Mean squared length of what enters the first layer.
 double embedding_energy(const Model& model, const Compute& compute) {
-  constexpr int64_t kRows = 512;
   double sum = 0;
-  std::vector<float> rows;
-  for (int64_t r = 0; r < model.vocab(); r += kRows) {
-    const int64_t count = std::min(kRows, model.vocab() - r);
-    decode_rows(compute, model.embedding, r, count, nullptr, rows);
-    for (int64_t i = 0; i < count * model.config.width; ++i)
-      sum += std::pow(double{rows[static_cast<size_t>(i)]}, 2);
-  }
+  over_vocabulary(model.embedding, compute, [&](std::span<const float> rows, int64_t) {
+    for (const float x : rows) sum += double{x} * x;
+  });
   return sum / static_cast<double>(model.vocab()) * std::pow(model.config.embedding_scale, 2);
 }
 
 /// The Gram matrix of the head's rows, gains of the output norm folded in.
 std::vector<double> head_gram(const Model& model, const Compute& compute) {
-  constexpr int64_t kRows = 512;
+  const std::vector<float>& gain = model.output_norm;
   SecondMoments moments(model.config.width);
-  std::vector<float> rows;
-  for (int64_t r = 0; r < model.vocab(); r += kRows) {
-    if (interrupted()) break;  // whoever asked looks, too
-    const int64_t count = std::min(kRows, model.vocab() - r);
-    decode_rows(compute, model.head, r, count, nullptr, rows);
-    for (int64_t i = 0; i < count * model.config.width; ++i)
-      rows[static_cast<size_t>(i)] *=
-          model.output_norm[static_cast<size_t>(i % model.config.width)];
+  over_vocabulary(model.head, compute, [&](std::span<float> rows, int64_t count) {
+    for (size_t i = 0; i < rows.size(); ++i) rows[i] *= gain[i % gain.size()];
     moments.add(compute, {rows.data(), count, model.config.width});
-  }
+  });
   return moments.hessian();
 }
 
