@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "alloc/combine.h"
+#include "base/progress.h"
 
 namespace planeloom {
 namespace {
@@ -165,9 +166,10 @@ BlockMeasures measure_block(const Blas& blas, const BlockWeights& block,
   constexpr Role kFeedForward[] = {Role::kGate, Role::kUp, Role::kDown};
   BlockMeasures m;
   m[static_cast<size_t>(Role::kQk)] = measure_qk(blas, block, pool);
+  if (interrupted()) return m;
   m[static_cast<size_t>(Role::kOv)] = measure_ov(blas, block, vocabulary, pool);
   pool.parallel_for(3, 1, [&](int64_t begin, int64_t end, int) {
-    for (int64_t i = begin; i < end; ++i)
+    for (int64_t i = begin; i < end && !interrupted(); ++i)
       m[static_cast<size_t>(kFeedForward[i])] =
           measure_feed_forward(blas, block, kFeedForward[i], vocabulary);
   });

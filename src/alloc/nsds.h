@@ -6,22 +6,11 @@
 #include <string_view>
 #include <vector>
 
+#include "alloc/block_weights.h"
 #include "alloc/spectrum.h"
 #include "base/thread_pool.h"
 
 namespace planeloom {
-
-/// A block's matrices, (outputs, inputs), with the gains of the norms before and after them.
-struct BlockWeights {
-  int64_t heads = 0, kv_heads = 0, head_dim = 0;
-  MatrixView q, k, v, o, gate, up, down;
-  std::span<const float> attention_norm, ffn_norm;            // (width): of what q, k, v; gate, up
-                                                              // read
-  std::span<const float> post_attention_norm, post_ffn_norm;  // (width) or none: of what is written
-  std::span<const float> q_norm, k_norm;                      // (head_dim) or none
-  double attention_scale = 0;                                 // of logits
-  bool gelu = false;                                          // the gate's activation; else silu
-};
 
 /// Detectors read the residual stream, writers write to it.
 enum class Role { kQk, kOv, kGate, kUp, kDown };
@@ -42,7 +31,8 @@ std::vector<double> vocabulary_directions(const Blas& blas, std::span<const doub
                                           int64_t width);
 
 /// Measures one block. Gains are folded into what they scale; the products of heads are never made
-/// whole. The same figures for any number of threads.
+/// whole. The same figures for any number of threads. After Ctrl-C some roles are left out: whoever
+/// asked looks, too.
 BlockMeasures measure_block(const Blas& blas, const BlockWeights& block,
                             std::span<const double> vocabulary, ThreadPool& pool);
 

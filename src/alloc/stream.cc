@@ -58,16 +58,31 @@ std::array<Node, kNodes> normal_nodes() {
   return nodes;
 }
 
-void add_attention(const BlockWeights& b, BlockEnergy& out) {
+/// What rows of the head read of each column of `w`: (rows of the head, columns), such that squared
+/// lengths are means over those rows.
+RowMajor read_by(const RowMajor& head, const RowMajor& w) {
+  return head * w / std::sqrt(static_cast<float>(head.rows()));
+}
+
+/// Of a normed output: its gains' squares.
+Written of_gains(const RowMajor& head, std::span<const float> gain) {
+  const RowMajor read = gained({head.data(), head.rows(), head.cols()}, gain);
+  return {squares(gain), double{read.squaredNorm()} / static_cast<double>(head.rows())};
+}
+
+void add_attention(const BlockWeights& b, const RowMajor& head, BlockEnergy& out) {
   const RowMajor q = gained(b.q, b.attention_norm), k = gained(b.k, b.attention_norm),
-                 v = gained(b.v, b.attention_norm), o = gained(b.o, {});
+                 v = gained(b.v, b.attention_norm), o = gained(b.o, {}), read = read_by(head, o);
   const Eigen::Index d = b.head_dim;
   for (int64_t kv = 0; kv < b.kv_heads; ++kv) {
     const Wide of_k = gram_of(k.middleRows(kv * d, d)), of_v = gram_of(v.middleRows(kv * d, d));
     for (int64_t h = kv * b.heads / b.kv_heads; h < (kv + 1) * b.heads / b.kv_heads; ++h) {
-      const RowMajor columns = o.middleCols(h * d, d).transpose();
-      // ||A^T B||^2 = sum of A A^T times B B^T, entry by entry.
-      out.attention += gram_of(columns).cwiseProduct(of_v).sum() / kAttended;
+      // ||A B||^2 = sum of A^T A times B B^T, entry by entry.
+      const auto energy = [&](const RowMajor& w) {
+        return gram_of(w.middleCols(h * d, d).transpose()).cwiseProduct(of_v).sum() / kAttended;
+      };
+      out.attention.length += energy(o);
+      out.attention.read += energy(read);
       out.logits +=
           gram_of(q.middleRows(h * d, d)).cwiseProduct(of_k).sum() / static_cast<double>(b.heads);
     }
@@ -78,15 +93,14 @@ void add_attention(const BlockWeights& b, BlockEnergy& out) {
       out.logits += std::pow(double{b.q_norm[i]} * b.k_norm[i], 2);
   }
   out.logits *= b.attention_scale * b.attention_scale;
-  if (!b.post_attention_norm.empty()) out.attention = squares(b.post_attention_norm);
+  if (!b.post_attention_norm.empty()) out.attention = of_gains(head, b.post_attention_norm);
 }
 
-void add_feed_forward(const BlockWeights& b, BlockEnergy& out) {
-  const RowMajor gate = gained(b.gate, b.ffn_norm), up = gained(b.up, b.ffn_norm);
-  const Eigen::VectorXd written = Eigen::Map<const RowMajor>(b.down.data, b.down.rows, b.down.cols)
-                                      .colwise()
-                                      .squaredNorm()
-                                      .cast<double>();
+void add_feed_forward(const BlockWeights& b, const RowMajor& head, BlockEnergy& out) {
+  const RowMajor gate = gained(b.gate, b.ffn_norm), up = gained(b.up, b.ffn_norm),
+                 down = gained(b.down, {});
+  const Eigen::VectorXf written = down.colwise().squaredNorm(),
+                        read = read_by(head, down).colwise().squaredNorm();
   const auto nodes = normal_nodes();
   double passed = 0;  // of an error in the gate's input
   for (Eigen::Index j = 0; j < gate.rows(); ++j) {
@@ -100,28 +114,40 @@ void add_feed_forward(const BlockWeights& b, BlockEnergy& out) {
       value += g.value * g.value * square;
       slope += g.slope * g.slope * square;
     }
-    out.feed_forward += value * written[j];
-    passed += a * a * slope * written[j];
+    out.feed_forward.length += value * double{written[j]};
+    out.feed_forward.read += value * double{read[j]};
+    passed += a * a * slope * double{written[j]};
   }
-  out.gate = out.feed_forward > 0 ? passed / out.feed_forward : 0;
-  if (!b.post_ffn_norm.empty()) out.feed_forward = squares(b.post_ffn_norm);
+  if (out.feed_forward.length > 0) out.gate = passed / out.feed_forward.length;
+  if (!b.post_ffn_norm.empty()) out.feed_forward = of_gains(head, b.post_ffn_norm);
 }
 
 }  // namespace
 
-BlockEnergy block_energy(const BlockWeights& block) {
+Written mean_written(MatrixView rows, MatrixView head) {
+  const RowMajor x = gained(rows, {}), read = x * gained(head, {}).transpose();
+  const auto n = static_cast<double>(rows.rows);
+  return {double{x.squaredNorm()} / n,
+          double{read.squaredNorm()} / n / static_cast<double>(head.rows)};
+}
+
+BlockEnergy block_energy(const BlockWeights& block, MatrixView head) {
+  const RowMajor rows = gained(head, {});
   BlockEnergy out;
-  add_attention(block, out);
-  add_feed_forward(block, out);
+  add_attention(block, rows, out);
+  add_feed_forward(block, rows, out);
   return out;
 }
 
-std::vector<StreamShares> stream_shares(std::span<const BlockEnergy> layers, double embedding) {
+std::vector<StreamShares> stream_shares(std::span<const BlockEnergy> layers, Written embedding) {
+  double read = embedding.read;
+  for (const BlockEnergy& e : layers) read += e.attention.read + e.feed_forward.read;
   std::vector<StreamShares> all;
-  double stream = embedding;
-  const auto share = [&stream](double written) {
-    stream += written;
-    return stream > 0 ? written / stream : 0;
+  double stream = embedding.length;
+  const auto part = [](double of, double whole) { return whole > 0 ? of / whole : 0; };
+  const auto share = [&](const Written& w) {
+    stream += w.length;
+    return part(w.length, stream) + part(w.read, read);
   };
   for (const BlockEnergy& e : layers) {
     StreamShares& s = all.emplace_back();

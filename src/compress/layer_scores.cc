@@ -19,37 +19,50 @@ Status check_stop(const char* before, int64_t layer) {
                        : Status{};
 }
 
-/// The embedding or the head as floats, some rows at a time, which `f` may change; after Ctrl-C no
-/// more of them: whoever asked looks, too.
-template <class F>
-void over_vocabulary(const PackedMatrix& w, const Compute& compute, F f) {
+/// The Gram matrix of the head's rows, gains of the output norm folded in; after Ctrl-C of some of
+/// them: whoever asked looks, too.
+std::vector<double> head_gram(const Model& model, const Compute& compute) {
   constexpr int64_t kRows = 512;
+  const PackedMatrix& w = model.head;
+  const std::vector<float>& gain = model.output_norm;
+  SecondMoments moments(w.cols);
   std::vector<float> rows;
   for (int64_t r = 0; r < w.rows && !interrupted(); r += kRows) {
     const int64_t count = std::min(kRows, w.rows - r);
     decode_rows(compute, w, r, count, nullptr, rows);
-    f(std::span(rows).first(static_cast<size_t>(count * w.cols)), count);
-  }
-}
-
-/// Mean squared length of what enters the first layer.
-double embedding_energy(const Model& model, const Compute& compute) {
-  double sum = 0;
-  over_vocabulary(model.embedding, compute, [&](std::span<const float> rows, int64_t) {
-    for (const float x : rows) sum += double{x} * x;
-  });
-  return sum / static_cast<double>(model.vocab()) * std::pow(model.config.embedding_scale, 2);
-}
-
-/// The Gram matrix of the head's rows, gains of the output norm folded in.
-std::vector<double> head_gram(const Model& model, const Compute& compute) {
-  const std::vector<float>& gain = model.output_norm;
-  SecondMoments moments(model.config.width);
-  over_vocabulary(model.head, compute, [&](std::span<float> rows, int64_t count) {
     for (size_t i = 0; i < rows.size(); ++i) rows[i] *= gain[i % gain.size()];
-    moments.add(compute, {rows.data(), count, model.config.width});
-  });
+    moments.add(compute, {rows.data(), count, w.cols});
+  }
   return moments.hessian();
+}
+
+/// Up to 512 rows, evenly spread, as floats, (rows, width); `half` a step further on or not, so
+/// that rows of a shared embedding do not meet themselves in the head.
+std::vector<float> spread_rows(const PackedMatrix& w, bool half, const Compute& compute) {
+  const int64_t count = std::clamp<int64_t>(w.rows / 2, 1, 512);
+  std::vector<float> rows, row;
+  for (int64_t i = 0; i < count; ++i) {
+    decode_rows(compute, w, (2 * i + half) * w.rows / (2 * count), 1, nullptr, row);
+    rows.insert(rows.end(), row.begin(), row.end());
+  }
+  return rows;
+}
+
+/// Of the head as block_energy() takes it.
+std::vector<float> centred_head(const Model& model, const Compute& compute) {
+  std::vector<float> rows = spread_rows(model.head, false, compute);
+  const std::vector<float>& gain = model.output_norm;
+  const size_t width = gain.size(), count = rows.size() / width;
+  for (size_t c = 0; c < width; ++c) {
+    double mean = 0;
+    for (size_t r = 0; r < count; ++r) mean += double{rows[r * width + c]};
+    mean /= static_cast<double>(count);
+    for (size_t r = 0; r < count; ++r) {
+      float& x = rows[r * width + c];
+      x = static_cast<float>((double{x} - mean) * double{gain[c]});
+    }
+  }
+  return rows;
 }
 
 double share_beyond(MatrixView w) {
@@ -263,7 +276,21 @@ Result<WeightMeasures> measure_weights(const Model& model, WeightParts parts,
     PL_CHECK(check_stop("the weights", 0));
     vocabulary = vocabulary_directions(*blas, gram, model.config.width);
   }
-  if (parts.energies) out.embedding = embedding_energy(model, compute);
+  std::vector<float> head_rows;
+  MatrixView head;
+  if (parts.energies) {
+    head_rows = centred_head(model, compute);
+    head = {head_rows.data(), static_cast<int64_t>(head_rows.size()) / model.config.width,
+            model.config.width};
+    const std::vector<float> rows = spread_rows(model.embedding, true, compute);
+    out.embedding =
+        mean_written({rows.data(), static_cast<int64_t>(rows.size()) / head.cols, head.cols}, head);
+    const double scale = std::pow(double{model.config.embedding_scale}, 2);
+    out.embedding.length *= scale;
+    out.embedding.read *= scale;
+    if (!std::isfinite(out.embedding.length) || !std::isfinite(out.embedding.read))
+      return fail("[scores] embedding or head: weights that are no numbers");
+  }
   std::array<std::vector<float>, kLinears> room;
   for (int64_t l = 0; l < model.config.layers; ++l) {
     PL_CHECK(check_stop("the weights", l));
@@ -271,7 +298,8 @@ Result<WeightMeasures> measure_weights(const Model& model, WeightParts parts,
                     static_cast<uint64_t>(model.config.layers));
     PL_TRY(const BlockWeights block, block_weights(model, l, compute, room));
     if (parts.roles) out.roles.push_back(measure_block(*blas, block, vocabulary, *compute.pool));
-    if (parts.energies) out.energies.push_back(block_energy(block));
+    PL_CHECK(check_stop("the end", l));
+    if (parts.energies) out.energies.push_back(block_energy(block, head));
     if (!parts.matrices) continue;
     auto& matrices = out.matrices.emplace_back();
     const MatrixView views[kLinears] = {block.q,    block.k,  block.v,   block.o,

@@ -42,7 +42,7 @@ struct WeightMeasures {
   std::vector<BlockMeasures> roles;                            // (layers)
   std::vector<std::array<MatrixMeasures, kLinears>> matrices;  // (layers)
   std::vector<BlockEnergy> energies;                           // (layers)
-  double embedding = 0;  // mean squared length of what enters the first layer
+  Written embedding;  // the mean of what enters the first layer
 };
 struct WeightParts {
   bool roles = true, matrices = true, energies = true;
