@@ -190,6 +190,11 @@ CLI::Validator range(int64_t least, int64_t most) {
   return CLI::Range(least, most).description("");
 }
 
+CLI::Validator something() {
+  return CLI::Validator([](const std::string& text) { return text.empty() ? "nothing given" : ""; },
+                        "");
+}
+
 Result<uint64_t> parse_bytes(std::string_view text) {
   double value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);

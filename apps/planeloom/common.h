@@ -61,6 +61,8 @@ void add_sources(CLI::App* command, const std::string& name, std::vector<std::st
 
 /// Checks an integer without spelling the limits out in --help.
 CLI::Validator range(int64_t least, int64_t most);
+/// Not the empty text that an unset variable of a shell gives.
+CLI::Validator something();
 
 /// A path that exists, else a model in the cache (models/NAME or models/NAME.gguf); the error says
 /// which near name exists, or how to pull it.

@@ -179,16 +179,20 @@ Result<ScoredModel> score_after(const Options& o, const std::filesystem::path& o
 Result<double> set_bits(Options& o, const Model& model) {
   QuantizeOptions& quantize = o.quantize;
   std::optional<BitBudget> budget;
-  double to_share = o.bpw;
+  std::vector<Form> forms;
+  double to_share = o.bpw, least = 0;
+  if (!o.allocate.metric.empty()) {
+    PL_TRY(forms, parse_forms(o.allocate.forms));
+    PL_TRY(least, least_bits(model, forms));
+  }
   if (!o.size.empty()) {
     PL_TRY(const uint64_t bytes, parse_bytes(o.size));
-    PL_TRY(SizeBudget whole, trellis_within_bytes(model, bytes));
+    PL_TRY(SizeBudget whole, trellis_within_bytes(model, bytes, least));
     quantize.embedding_bits = whole.embedding_bits;
     to_share = whole.most_bits;
     budget = std::move(whole.linears);
   }
-  if (!o.allocate.metric.empty()) {
-    PL_TRY(const std::vector<Form> forms, parse_forms(o.allocate.forms));
+  if (!forms.empty()) {
     quantize.quant = forms[0].quant;
     PL_CHECK(check_budget(model, forms, to_share));
     const auto bytes = [](const Form& f) { return f.quant.coefficients == Coefficients::kByte; };
@@ -325,6 +329,7 @@ void add_quantize(CLI::App& app) {
                                 "So large a file at most, as in 60MB: --bpw and --embedding-bits "
                                 "are chosen for it")
                    ->type_name("BYTES")
+                   ->check(something())
                    ->excludes(bpw);
   add_allocate_options(command, o->allocate);
   auto* bits = command

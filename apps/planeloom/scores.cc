@@ -17,7 +17,7 @@ struct Options {
   std::string model, out;
   std::vector<std::string> with{"nsds", "index", "kurtosis", "mse"};
   SensitivityOptions sensitivity;
-  bool json = false;
+  bool json = false, force = false;
 };
 
 constexpr std::string_view kLinearNames[] = {"q", "k", "v", "o", "gate", "up", "down"};
@@ -207,7 +207,11 @@ Report make_report(const Options& o, const Sensitivity& s, AppContext& context) 
 Status run(Options& o) {
   PL_TRY(auto context, AppContext::create());
   PL_TRY(const auto path, resolve_model(o.model));
-  if (!o.out.empty()) PL_CHECK(check_output(o.out + ".json"));
+  if (!o.out.empty()) {
+    PL_CHECK(check_output(o.out));
+    for (const char* ending : {".json", ".md", ".html"})
+      PL_CHECK(check_new_file("scores", o.out + ending, std::span(&path, 1), o.force));
+  }
   PL_TRY(const Model model, load_model(path));
   TerminalProgress progress;
   PL_TRY(const Sensitivity s,
@@ -250,7 +254,9 @@ void add_scores(CLI::App& app) {
       ->check(measure_name() | CLI::IsMember({"all"}).description(""))
       ->default_str("nsds,index,kurtosis,mse");
   add_sensitivity_options(command, o->sensitivity);
-  command->add_option("-o,--out", o->out, "Report to write: OUT.json, OUT.md and OUT.html");
+  command->add_option("-o,--out", o->out, "Report to write: OUT.json, OUT.md and OUT.html")
+      ->check(something());
+  command->add_flag("--force", o->force, "Replace them when they exist");
   command->add_flag("--json", o->json, "One JSON object instead of text");
   set_examples(command,
                "planeloom scores -m smollm2-135m-instruct\n"

@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "common.h"
+#include "compress/allocation.h"
 
 namespace planeloom {
 namespace {
@@ -121,6 +122,7 @@ Result<Sensitivity> measure_sensitivity(const Model& model, const SensitivityOpt
   const auto begin = std::chrono::steady_clock::now();
   Sensitivity out;
   PL_TRY(const std::vector<Form> forms, parse_forms(o.forms));
+  if (o.wants(kOracle)) PL_CHECK(least_bits(model, forms));  // told before anything is measured
   std::optional<Texts> texts;
   if (any_of(o, kOfText) || o.wants(kOracle)) {
     PL_TRY(texts, read_texts(model, o, compute, progress));

@@ -42,7 +42,12 @@ Result<Allocation> allocate_forms(const Model& model, const std::vector<Form>& f
       }
     }
   for (Allocation::Item& item : out.items)
-    for (size_t f = 0; f < forms.size(); ++f) item.cost[f] = cost(item, f);
+    for (size_t f = 0; f < forms.size(); ++f) {
+      item.cost[f] = cost(item, f);
+      if (!std::isfinite(item.cost[f]))
+        return fail("[allocate] {}: {} as {}, a measure that is no number",
+                    linear_name(item.layer, item.linears[0]), item.cost[f], forms[f].name);
+    }
   std::vector<std::vector<Choice>> choices;
   for (const Allocation::Item& item : out.items) {
     auto& of_item = choices.emplace_back();
@@ -73,7 +78,7 @@ Result<double> gaussian_error(const Form& form, ThreadPool& pool) {
 
 }  // namespace
 
-Status check_budget(const Model& model, const std::vector<Form>& forms, double bits_per_weight) {
+Result<double> least_bits(const Model& model, const std::vector<Form>& forms) {
   double smallest = 0, weights = 0;
   for (const LayerWeights& layer : model.layers)
     for (const PackedMatrix& w : layer.linears) {
@@ -85,9 +90,14 @@ Status check_budget(const Model& model, const std::vector<Form>& forms, double b
       smallest += static_cast<double>(least);
       weights += static_cast<double>(w.rows * w.cols);
     }
-  if (8 * smallest <= bits_per_weight * weights) return {};
-  return fail("[quantize] {:.4g} bits per weight: the smallest of the forms take {:.4g}",
-              bits_per_weight, std::ceil(8e3 * smallest / weights) / 1e3);
+  return 8 * smallest / weights;
+}
+
+Status check_budget(const Model& model, const std::vector<Form>& forms, double bits_per_weight) {
+  PL_TRY(const double least, least_bits(model, forms));
+  if (least <= bits_per_weight) return {};
+  return fail("[quantize] {:.6g} bits per weight: the smallest of the forms take {:.4g}",
+              bits_per_weight, std::ceil(1e3 * least) / 1e3);
 }
 
 std::map<std::pair<int64_t, Linear>, QuantOptions> Allocation::options(

@@ -1,5 +1,6 @@
 #include "compress/bit_budget.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "codecs/planes.h"
@@ -77,7 +78,7 @@ Result<BitBudget> within(const Model& model, CodecOf codec_of, double bits_per_w
   while (budget.bits < kMostBits && size[budget.bits + 1] <= bits_per_weight * weights)
     ++budget.bits;
   if (budget.bits == 0)
-    return fail("[quantize] {} bits per weight: one bit and its scales take {:.3f}",
+    return fail("[quantize] {:.6g} bits per weight: one bit and its scales take {:.3f}",
                 bits_per_weight, size[1] / weights);
   double used = size[budget.bits];
   if (budget.bits < kMostBits)
@@ -116,17 +117,24 @@ Result<BitBudget> planes_within(const Model& model, int group, Coefficients coef
   return within(model, planes_of, bits_per_weight);
 }
 
-Result<SizeBudget> trellis_within_bytes(const Model& model, uint64_t bytes) {
+Result<SizeBudget> trellis_within_bytes(const Model& model, uint64_t bytes, double least) {
   const auto weights = static_cast<double>(linear_size(model).weights);
+  double smallest = 0;
+  for (const LayerWeights& layer : model.layers)
+    for (const PackedMatrix& w : layer.linears) {
+      PL_TRY(const double one, size_of(w, trellis_of, 1));
+      smallest += one;
+    }
+  least = std::max(least, smallest / weights);
   for (int embedding = kMaxTrellisBits;; --embedding) {
     PL_TRY(const double rest, size_without_linears(model, embedding));
     const double bits = 8 * (static_cast<double>(bytes) - rest) / weights;
-    if (embedding > 1 && embedding > std::floor(bits) + 1) continue;
-    auto linears = trellis_within(model, bits);
-    if (!linears)
-      return fail("[quantize] {} bytes: one bit for every weight takes about {:.0f}", bytes,
-                  rest + weights / 8);
-    return SizeBudget{std::move(*linears), embedding, bits};
+    if (embedding > 1 && (embedding > std::floor(bits) + 1 || bits < least)) continue;
+    if (bits < least)
+      return fail("[quantize] {} bytes: the smallest file takes about {:.0f}", bytes,
+                  std::ceil(rest + least * weights / 8));
+    PL_TRY(BitBudget linears, trellis_within(model, bits));
+    return SizeBudget{std::move(linears), embedding, bits};
   }
 }
 

@@ -32,7 +32,8 @@ struct SizeBudget {
   int embedding_bits = 0;
   double most_bits = 0;  // per weight of the linears, that the bytes leave for them
 };
-/// An error when one bit does not fit.
-Result<SizeBudget> trellis_within_bytes(const Model& model, uint64_t bytes);
+/// least: bits per weight below which the linears cannot be stored, if more than a trellis of one
+/// bit takes. An error, with the smallest size that would do, when that does not fit.
+Result<SizeBudget> trellis_within_bytes(const Model& model, uint64_t bytes, double least = 0);
 
 }  // namespace planeloom

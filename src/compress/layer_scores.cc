@@ -1,5 +1,7 @@
 #include "compress/layer_scores.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <numeric>
@@ -19,9 +21,15 @@ Status check_stop(const char* before, int64_t layer) {
                        : Status{};
 }
 
+Status check_finite(std::span<const float> values, std::string_view what) {
+  const auto finite = [](float x) { return std::isfinite(x); };
+  if (std::ranges::all_of(values, finite)) return {};
+  return fail("[scores] {}: weights that are no numbers", what);
+}
+
 /// The Gram matrix of the head's rows, gains of the output norm folded in; after Ctrl-C of some of
 /// them: whoever asked looks, too.
-std::vector<double> head_gram(const Model& model, const Compute& compute) {
+Result<std::vector<double>> head_gram(const Model& model, const Compute& compute) {
   constexpr int64_t kRows = 512;
   const PackedMatrix& w = model.head;
   const std::vector<float>& gain = model.output_norm;
@@ -30,6 +38,7 @@ std::vector<double> head_gram(const Model& model, const Compute& compute) {
   for (int64_t r = 0; r < w.rows && !interrupted(); r += kRows) {
     const int64_t count = std::min(kRows, w.rows - r);
     decode_rows(compute, w, r, count, nullptr, rows);
+    PL_CHECK(check_finite(rows, "the head"));
     for (size_t i = 0; i < rows.size(); ++i) rows[i] *= gain[i % gain.size()];
     moments.add(compute, {rows.data(), count, w.cols});
   }
@@ -123,11 +132,11 @@ Result<BlockWeights> block_weights(const Model& model, int64_t layer, const Comp
   b.k_norm = w.k_norm;
   b.attention_scale = double{model.config.attention_scale};
   b.gelu = model.config.gate == Gate::kGeluTanh;
-  for (const Linear linear : kBlockLinears) {
-    const auto finite = [](float x) { return std::isfinite(x); };
-    if (!std::ranges::all_of(room[static_cast<size_t>(linear)], finite))
-      return fail("[scores] {}: weights that are no numbers", linear_name(layer, linear));
-  }
+  for (const Linear linear : kBlockLinears)
+    PL_CHECK(check_finite(room[static_cast<size_t>(linear)], linear_name(layer, linear)));
+  for (const std::span<const float> gain :
+       {b.attention_norm, b.ffn_norm, b.post_attention_norm, b.post_ffn_norm, b.q_norm, b.k_norm})
+    PL_CHECK(check_finite(gain, fmt::format("norms of layer {}", layer)));
   return b;
 }
 
@@ -267,12 +276,13 @@ Result<WeightMeasures> measure_weights(const Model& model, WeightParts parts,
   WeightMeasures out;
   const Blas* blas = nullptr;
   std::vector<double> vocabulary;
+  PL_CHECK(check_finite(model.output_norm, "the output norm"));
   if (parts.roles) {
     if (model.config.width > kMostEigenvalues)
       return fail("[scores] nsds is for widths of at most {}, not {}", kMostEigenvalues,
                   model.config.width);
     PL_TRY(blas, load_blas());
-    const std::vector<double> gram = head_gram(model, compute);
+    PL_TRY(const std::vector<double> gram, head_gram(model, compute));
     PL_CHECK(check_stop("the weights", 0));
     vocabulary = vocabulary_directions(*blas, gram, model.config.width);
   }
@@ -280,16 +290,16 @@ Result<WeightMeasures> measure_weights(const Model& model, WeightParts parts,
   MatrixView head;
   if (parts.energies) {
     head_rows = centred_head(model, compute);
+    PL_CHECK(check_finite(head_rows, "the head"));
     head = {head_rows.data(), static_cast<int64_t>(head_rows.size()) / model.config.width,
             model.config.width};
     const std::vector<float> rows = spread_rows(model.embedding, true, compute);
+    PL_CHECK(check_finite(rows, "the embedding"));
     out.embedding =
         mean_written({rows.data(), static_cast<int64_t>(rows.size()) / head.cols, head.cols}, head);
     const double scale = std::pow(double{model.config.embedding_scale}, 2);
     out.embedding.length *= scale;
     out.embedding.read *= scale;
-    if (!std::isfinite(out.embedding.length) || !std::isfinite(out.embedding.read))
-      return fail("[scores] embedding or head: weights that are no numbers");
   }
   std::array<std::vector<float>, kLinears> room;
   for (int64_t l = 0; l < model.config.layers; ++l) {
@@ -299,7 +309,12 @@ Result<WeightMeasures> measure_weights(const Model& model, WeightParts parts,
     PL_TRY(const BlockWeights block, block_weights(model, l, compute, room));
     if (parts.roles) out.roles.push_back(measure_block(*blas, block, vocabulary, *compute.pool));
     PL_CHECK(check_stop("the end", l));
-    if (parts.energies) out.energies.push_back(block_energy(block, head));
+    if (parts.energies) {
+      const BlockEnergy e = out.energies.emplace_back(block_energy(block, head));
+      for (const double x : {e.attention.length, e.attention.read, e.feed_forward.length,
+                             e.feed_forward.read, e.logits, e.gate})
+        if (!std::isfinite(x)) return fail("[scores] layer {}: weights too large to add up", l);
+    }
     if (!parts.matrices) continue;
     auto& matrices = out.matrices.emplace_back();
     const MatrixView views[kLinears] = {block.q,    block.k,  block.v,   block.o,

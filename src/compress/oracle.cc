@@ -70,7 +70,7 @@ std::string fingerprint(const Model& model, const CalibrationText& learn,
                         const CalibrationText& score, const OracleOptions& o) {
   Sha256 hash;
   const auto add = [&](std::string_view text) { hash.update(std::as_bytes(std::span(text))); };
-  add(fmt::format("oracle 3 {} seed {} learn {} x {} score {} x {}\n", weights_hash(model),
+  add(fmt::format("oracle 4 {} seed {} learn {} x {} score {} x {}\n", model_hash(model),
                   o.rotation_seed, learn.windows(), learn.context, score.windows(), score.context));
   for (const CalibrationText* text : {&learn, &score})
     hash.update(std::as_bytes(std::span(text->tokens)));
@@ -81,7 +81,8 @@ std::string fingerprint(const Model& model, const CalibrationText& learn,
 /// A mean divergence: not below 0 but for rounding, nor beyond what logits of floats can give.
 bool possible(double kl) { return kl > -1e-3 && kl < 1e6; }
 
-/// Layers that are measured, in a file that is written anew after each.
+/// Layers that are measured, in a file that is written anew after each: {"kl": (layers, linears,
+/// forms), "seal": FNV-1a of those as JSON}.
 class Kept {
  public:
   Kept(const OracleOptions& o, const std::string& fingerprint) {
@@ -92,9 +93,12 @@ class Kept {
     const auto text = path_.empty() ? Result<std::string>(fail("none")) : read_file(path_);
     if (!text) return;
     const auto json = nlohmann::json::parse(*text, nullptr, false);
-    if (!json.is_array()) return;
-    for (const auto& layer : json) {
-      if (oracle.kl.size() == layers || !layer.is_array() || layer.size() != kLinears) return;
+    if (!json.is_object() || !json.contains("kl") ||
+        json.value("seal", nlohmann::json()) != seal(json["kl"]))
+      return;
+    if (!json["kl"].is_array() || json["kl"].size() > layers) return;
+    for (const auto& layer : json["kl"]) {
+      if (!layer.is_array() || layer.size() != kLinears) return;
       std::array<std::vector<double>, kLinears> linears;
       for (size_t i = 0; i < kLinears; ++i) {
         if (!layer[i].is_array() || layer[i].size() != oracle.forms.size()) return;
@@ -112,10 +116,15 @@ class Kept {
     std::filesystem::create_directories(path_.parent_path(), error);
     if (error)
       return fail("[oracle] cannot create {}: {}", path_.parent_path().string(), error.message());
-    return write_file_atomically(path_, nlohmann::json(oracle.kl).dump());
+    const nlohmann::json kl = oracle.kl;
+    return write_file_atomically(path_, nlohmann::json{{"kl", kl}, {"seal", seal(kl)}}.dump());
   }
 
  private:
+  static nlohmann::json seal(const nlohmann::json& kl) {
+    const std::string text = kl.dump();
+    return fmt::format("{:016x}", fnv1a(std::as_bytes(std::span(text))));
+  }
   std::filesystem::path path_;
 };
 

@@ -79,7 +79,7 @@ using PreparedHessians = std::map<std::string, PreparedHessian>;
 Result<std::string> fingerprint(const Model& model, const QuantizeOptions& o) {
   std::string text = fmt::format(
       "planeloom quantize 12\nmodel {}\n{} rotation {} upstream {} {} guide {} embedding {}\n",
-      weights_hash(model), describe(o.quant),
+      model_hash(model), describe(o.quant),
       o.rotation_seed ? fmt::format("{}", *o.rotation_seed) : "none", o.upstream,
       o.upstream_damping, o.guide_windows, o.embedding_bits);
   for (const auto& [linear, bits] : o.bits)

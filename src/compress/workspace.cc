@@ -5,8 +5,10 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <cstring>
+#include <type_traits>
 
 #include "base/file.h"
 #include "base/hash.h"
@@ -99,11 +101,36 @@ bool foreign(const std::filesystem::path& folder) {
 
 }  // namespace
 
-std::string weights_hash(const Model& model) {
+std::string model_hash(const Model& model) {
   Sha256 hash;
+  const auto add = [&hash](const auto& values) {  // with their number: no two lists read alike
+    const uint64_t size = values.size();
+    hash.update(std::as_bytes(std::span(&size, 1)));
+    hash.update(std::as_bytes(std::span(values)));
+  };
+  for (const auto& [key, value] : model.file->metadata().entries()) {
+    add(key);
+    add(std::to_string(value.index()));
+    std::visit(
+        [&add]<class T>(const T& v) {
+          if constexpr (std::is_same_v<T, std::vector<std::string>>) {
+            add(std::to_string(v.size()));
+            for (const std::string& text : v) add(text);
+          } else if constexpr (std::is_same_v<T, std::vector<bool>>) {
+            add(std::vector<uint8_t>(v.begin(), v.end()));
+          } else if constexpr (std::is_arithmetic_v<T>) {
+            add(std::array{v});
+          } else {
+            add(v);
+          }
+        },
+        value);
+  }
   for (const StoredTensor& t : model.file->tensors()) {
-    hash.update(std::as_bytes(std::span(t.name)));
-    hash.update(t.data);
+    add(t.name);
+    add(std::to_string(static_cast<int>(t.type)));
+    add(t.dims);
+    add(t.data);
   }
   return hash.hex();
 }
@@ -118,7 +145,8 @@ Result<Workspace> Workspace::open(const std::filesystem::path& folder,
   std::filesystem::create_directories(folder, error);
   if (error) return fail("[quantize] cannot create {}: {}", folder.string(), error.message());
   PL_CHECK(workspace.lock());
-  const auto known = read_file(workspace.path(kFingerprint), 4096);
+  // A linear of its own form takes a line: no limit but that of what is compared with.
+  const auto known = read_file(workspace.path(kFingerprint), fingerprint.size());
   if (!known || *known != fingerprint) empty(folder);  // not the folder itself, which is locked
   PL_CHECK(write_file_atomically(workspace.path(kFingerprint), fingerprint));
   return workspace;

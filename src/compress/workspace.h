@@ -13,8 +13,9 @@
 
 namespace planeloom {
 
-/// SHA-256 of a model's tensors, names and data, for fingerprints.
-std::string weights_hash(const Model& model);
+/// SHA-256 of a model's metadata and tensors, for fingerprints: the same weights with another base
+/// of rotary angles are another model.
+std::string model_hash(const Model& model);
 
 /// The folder OUT.partial in which an unfinished run keeps what it has: finished layers and the
 /// calibration windows, bound to a fingerprint of the input and the options. A run with another

@@ -90,8 +90,7 @@ Result<std::string> fingerprint(const Model& original, const Model& quantized,
                                 const DistillOptions& o) {
   PL_TRY(const std::string text, calibration_fingerprint(o.text));
   return fmt::format("planeloom distill 4\n{} {}\nsteps {} windows {} rate {}\n{}",
-                     weights_hash(original), weights_hash(quantized), o.steps, o.windows, o.rate,
-                     text);
+                     model_hash(original), model_hash(quantized), o.steps, o.windows, o.rate, text);
 }
 
 Status check(const Model& original, const Model& quantized, const DistillOptions& o) {

@@ -109,7 +109,18 @@ TEST(BitBudget, WithinBytes) {
     EXPECT_EQ(last, kMaxTrellisBits);
     const auto refused = trellis_within_bytes(*model, 20'000);
     ASSERT_FALSE(refused);
-    EXPECT_NE(refused.error().message.find("20000 bytes: one bit"), std::string::npos);
+    const std::string& message = refused.error().message;
+    EXPECT_NE(message.find("20000 bytes: the smallest file"), std::string::npos);
+    // What it says would do, and a byte less would not.
+    const uint64_t least = std::stoull(message.substr(message.rfind(' ')));
+    EXPECT_TRUE(trellis_within_bytes(*model, least));
+    EXPECT_FALSE(trellis_within_bytes(*model, least - 1));
+    // Linears that need more take it from the embedding.
+    const auto roomy = trellis_within_bytes(*model, 90'000);
+    const auto tight = trellis_within_bytes(*model, 90'000, roomy->most_bits + 0.01);
+    ASSERT_TRUE(tight) << tight.error().message;
+    EXPECT_LT(tight->embedding_bits, roomy->embedding_bits);
+    EXPECT_GE(tight->most_bits, roomy->most_bits + 0.01);
   }
 }
 

@@ -1,9 +1,12 @@
 #include "compress/layer_scores.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <nlohmann/json.hpp>
 
+#include "base/hash.h"
 #include "compress/allocation.h"
 #include "compress/oracle.h"
 #include "compress/quantize_model.h"
@@ -89,6 +92,29 @@ TEST_F(Scores, EveryMetricHasEveryLayerAndIsTheSameForAnyThreads) {
   }
 }
 
+TEST_F(Scores, NormsAndHeadsThatAreNoNumbersAreNamed) {
+  const auto refused = [&](const Model& broken) {
+    const auto weights = measure_weights(broken, {}, compute, silent);
+    return weights ? "" : weights.error().message;
+  };
+  Model broken = model;
+  broken.layers[1].ffn_norm[3] = NAN;
+  EXPECT_EQ(refused(broken), "[scores] norms of layer 1: weights that are no numbers");
+  broken = model;
+  broken.output_norm[0] = INFINITY;
+  EXPECT_EQ(refused(broken), "[scores] the output norm: weights that are no numbers");
+  std::vector<float> head(static_cast<size_t>(model.head.rows * model.head.cols), 0.5f);
+  head[7] = NAN;
+  broken = model;
+  broken.head = {gguf_codec(DType::kF32),
+                 model.head.rows,
+                 model.head.cols,
+                 std::as_bytes(std::span(head)),
+                 {},
+                 nullptr};
+  EXPECT_EQ(refused(broken), "[scores] the head: weights that are no numbers");
+}
+
 // A bit less costs about four times as much, of every linear: nothing else is in the figure.
 TEST_F(Scores, TheOracleFallsWithBits) {
   const auto forms = parse_forms(kDefaultForms);
@@ -120,10 +146,27 @@ TEST_F(Scores, TheOracleGoesOnWhereItWas) {
   ASSERT_TRUE(whole) << whole.error().message;
   const fs::path kept = fs::directory_iterator(options.folder)->path();
   const std::string full = bytes_of(kept);
-  // The file as an interruption after the first layer leaves it, and as damage does.
-  const size_t first = full.find("]],") + 2;
-  for (const std::string& text : {full.substr(0, first) + "]", std::string("[[[1,2],"), full,
-                                  std::string(R"([[["x"]]])"), std::string()}) {
+  // The file as an interruption after the first layer leaves it, and as damage does; figures that
+  // could be true do not fit their seal, and what fits it must still be a whole answer.
+  const auto sealed = [](const nlohmann::json& kl) {
+    const std::string text = kl.dump();
+    return nlohmann::json{{"kl", kl},
+                          {"seal", fmt::format("{:016x}", fnv1a(std::as_bytes(std::span(text))))}}
+        .dump();
+  };
+  const nlohmann::json kl = nlohmann::json::parse(full)["kl"];
+  ASSERT_EQ(full, sealed(kl));
+  nlohmann::json first = kl, other = kl, long_one = kl;
+  first.erase(1);
+  other[0][0][0] = 0.125;
+  long_one.push_back(kl[0]);
+  std::string believable = full;
+  believable.replace(believable.find("0."), 3, "0.9");
+  for (const std::string& text :
+       {sealed(first), believable, full, sealed(long_one), full.substr(0, full.size() / 2),
+        nlohmann::json{{"kl", other}, {"seal", nlohmann::json::parse(full)["seal"]}}.dump(),
+        sealed(nlohmann::json::array({{{"x"}}})), kl.dump(), std::string(R"({"kl":1,"seal":2})"),
+        std::string()}) {
     ASSERT_TRUE(write_file_atomically(kept, text));
     const auto again =
         measure_oracle(model, some_text(2, 3), some_text(1, 4), options, compute, silent);

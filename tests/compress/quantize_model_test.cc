@@ -166,6 +166,50 @@ TEST(QuantizeModel, AnInterruptedRunGoesOnToTheSameBytes) {
   EXPECT_FALSE(fs::exists(out.string() + ".partial"));
 }
 
+// What the run is known by grows with every linear that has a form of its own.
+TEST(QuantizeModel, SoDoesOneOfManyLayersWithFormsOfTheirOwn) {
+  const Folder folder;
+  TinyOptions many = tiny_text_options();
+  many.ffn = 128;
+  many.layers = 40;
+  const auto model = load_model(std::shared_ptr<const ModelFile>(make_tiny_model(many)));
+  ASSERT_TRUE(model) << model.error().message;
+  QuantizeOptions o = options("rtn");
+  for (int64_t l = 0; l < many.layers; ++l)
+    for (const Linear linear : kBlockLinears) {
+      o.own[{l, linear}] = o.quant;
+      o.own[{l, linear}].bits = l % 2 == 0 ? 2 : 3;
+    }
+  const std::string want = quantized(*model, folder.path / "want.gguf", o);
+  Model broken = *model;
+  broken.layers.back().at(Linear::kDown).cols = 33;
+  ThreadPool pool(1);
+  Silent progress;
+  const Compute compute{&pool, &kernels_for(Isa::kScalar)};
+  const fs::path out = folder.path / "got.gguf";
+  ASSERT_FALSE(quantize_model(broken, out, o, compute, progress));
+  const auto summary = quantize_model(*model, out, o, compute, progress);
+  ASSERT_TRUE(summary) << summary.error().message;
+  EXPECT_EQ(summary->resumed_layers, many.layers - 1);
+  EXPECT_TRUE(bytes_of(out) == want);
+}
+
+TEST(ModelHash, IsOfMetadataAndTensors) {
+  const auto hash = [](const TinyOptions& options) {
+    return model_hash(*load_model(std::shared_ptr<const ModelFile>(make_tiny_model(options))));
+  };
+  const TinyOptions plain = tiny_text_options();
+  EXPECT_EQ(hash(plain), hash(plain));
+  TinyOptions angles = plain, more = plain;
+  angles.metadata.emplace_back("llama.rope.freq_base", 3.0f);
+  more.metadata.emplace_back("general.name", std::string("another"));
+  EXPECT_NE(hash(angles), hash(plain));
+  EXPECT_NE(hash(more), hash(plain));
+  TinyOptions wide = plain;
+  wide.layers = 3;
+  EXPECT_NE(hash(wide), hash(plain));
+}
+
 TEST(QuantizeModel, OtherOptionsOrDamageStartAfresh) {
   const Folder folder;
   auto workspace = Workspace::open(folder.path / "w", "one");
