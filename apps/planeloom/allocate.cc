@@ -15,11 +15,12 @@ std::string name_of(const Allocation::Item& item) {
                                   : fmt::format("layer {}", item.layer);
 }
 
-/// The next smaller form of an item; none of the smallest.
+/// What the chosen form is an upgrade of: of the forms that are smaller the one that costs least;
+/// none of the smallest.
 std::optional<size_t> one_less(const Allocation::Item& item) {
   std::optional<size_t> best;
   for (size_t f = 0; f < item.bytes.size(); ++f)
-    if (item.bytes[f] < item.bytes[item.chosen] && (!best || item.bytes[f] > item.bytes[*best]))
+    if (item.bytes[f] < item.bytes[item.chosen] && (!best || item.cost[f] < item.cost[*best]))
       best = f;
   return best;
 }
@@ -80,7 +81,7 @@ Table allocation_table(const Allocation& a) {
                {"bits/weight"},
                {"bytes"},
                {fmt::format("cost ({})", a.unit)},
-               {"bytes more than the next smaller form"},
+               {"bytes more than the best smaller form"},
                {"cost saved by them"}},
               {}};
   int64_t bytes = 0, more = 0;

@@ -2,6 +2,7 @@
 import datetime
 import json
 import os
+import pathlib
 
 import quality_page
 from engines import PLANELOOM, cpu, run
@@ -85,18 +86,32 @@ def draw_oracle(study, scores):
     return [f"![KL of one linear alone in two bits]({path.name})"]
 
 
-def files(study):
+# Of a tensor's name and of the oracle's.
+LINEARS = {"attn_q": "q", "attn_k": "k", "attn_v": "v", "attn_output": "o", "ffn_gate": "gate", "ffn_up": "up", "ffn_down": "down"}
+
+
+def foretold(report, oracle):
+    """What the oracle measured of every linear alone, in the form that it has in a file, added up."""
+    total = 0
+    for tensor, codec, *_ in report["tables"][0]["rows"]:
+        _, layer, linear, _ = tensor.split(".")
+        total += oracle[codec.replace(" k=", "")][LINEARS[linear]][int(layer)]
+    return total
+
+
+def files(study, oracle):
     """A table of files, those of one budget together, and a drawing."""
     rows = {f"allocation {name}, {bits} bits": (name, bits) for bits in BITS for name in ALLOCATIONS if not ONLY or f"{name}, {bits} bits" in ONLY}
     made = {row: study.quantized(row, "mixed", options(*ALLOCATIONS[name], bits)) for row, (name, bits) in rows.items()}
     study.score_together(rows)
-    lines = ["| allocation | at most | bits/weight linears | MB | " + " | ".join(f"KL {t}" for t in study.texts) + " | mean |", "|---|---:|---:|---:|" + "---:|" * (len(study.texts) + 1)]
+    lines = ["| allocation | at most | bits/weight linears | MB | " + " | ".join(f"KL {t}" for t in study.texts) + " | mean | foretold |", "|---|---:|---:|---:|" + "---:|" * (len(study.texts) + 2)]
     series = {}
     for row, (name, bits) in rows.items():
         kl = [study.score(row, t)["kl_mean"] for t in study.texts]
         mean = sum(kl) / len(kl)
         series.setdefault(name, []).append((made[row]["bits_per_weight_linear"], mean))
-        lines.append(f"| {name} | {bits} | {made[row]['bits_per_weight_linear']:.3f} | {made[row]['file_bytes'] / 1e6:.1f} | " + " | ".join(f"{x:.3f}" for x in kl) + f" | {mean:.3f} |")
+        lines.append(f"| {name} | {bits} | {made[row]['bits_per_weight_linear']:.3f} | {made[row]['file_bytes'] / 1e6:.1f} | " + " | ".join(f"{x:.3f}" for x in kl)
+                     + f" | {mean:.3f} | {foretold(json.loads(pathlib.Path(f'{study.file(row)}.report.json').read_text()), oracle):.3f} |")
     path = OUT / f"allocation-{study.model}-files.svg"
     quality_page.draw(path, f"{study.model}: mean of {len(study.texts)} texts", "bits per weight of the linears", series)
     return lines + ["", f"![KL against bits]({path.name})"]
@@ -114,7 +129,8 @@ def main():
                   "### The oracle", "", *draw_oracle(study, scores), "",
                   "Rank correlation with it, two bits:", "", *correlation_table(scores), "",
                   "Of the parts of NSDS, layer by layer, with the sum over the role's linears:", "", *parts_table(scores), "",
-                  "### Files", "", *files(study), ""]
+                  "### Files", "", *files(study, scores["oracle"]), "",
+                  "Foretold: what the oracle measured of every linear alone, in the form that it has in the file, added up.", ""]
     page = OUT / "allocation.md"
     page.write_text("\n".join(lines))
     tell(f"written: {page}")
