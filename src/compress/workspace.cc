@@ -147,7 +147,11 @@ Result<Workspace> Workspace::open(const std::filesystem::path& folder,
   PL_CHECK(workspace.lock());
   // A linear of its own form takes a line: no limit but that of what is compared with.
   const auto known = read_file(workspace.path(kFingerprint), fingerprint.size());
-  if (!known || *known != fingerprint) empty(folder);  // not the folder itself, which is locked
+  if (!known || *known != fingerprint)
+    error = empty(folder);  // not the folder itself, which is locked
+  if (error)
+    return fail("[quantize] {}: cannot remove another run's layers: {}", folder.string(),
+                error.message());
   PL_CHECK(write_file_atomically(workspace.path(kFingerprint), fingerprint));
   return workspace;
 }
@@ -226,7 +230,7 @@ void Workspace::remove_unless_used() const {
   for (std::filesystem::directory_iterator it(folder_, error), end; !error && it != end;
        it.increment(error))
     if (it->path().extension() == ".bin") return;
-  empty(folder_);
+  (void)empty(folder_);  // what stays is another run's, to the next
   std::filesystem::remove(folder_, error);
 }
 
