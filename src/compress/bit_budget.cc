@@ -6,6 +6,7 @@
 #include "codecs/planes.h"
 #include "codecs/rotation.h"
 #include "codecs/trellis.h"
+#include "compress/allocation.h"
 #include "compress/quantized_file.h"
 #include "formats/gguf.h"
 
@@ -119,13 +120,9 @@ Result<BitBudget> planes_within(const Model& model, int group, Coefficients coef
 
 Result<SizeBudget> trellis_within_bytes(const Model& model, uint64_t bytes, double least) {
   const auto weights = static_cast<double>(linear_size(model).weights);
-  double smallest = 0;
-  for (const LayerWeights& layer : model.layers)
-    for (const PackedMatrix& w : layer.linears) {
-      PL_TRY(const double one, size_of(w, trellis_of, 1));
-      smallest += one;
-    }
-  least = std::max(least, smallest / weights);
+  PL_TRY(const Form one, parse_form("trellis1"));
+  PL_TRY(const double of_one, least_bits(model, {one}));
+  least = std::max(least, of_one);
   for (int embedding = kMaxTrellisBits;; --embedding) {
     PL_TRY(const double rest, size_without_linears(model, embedding));
     const double bits = 8 * (static_cast<double>(bytes) - rest) / weights;

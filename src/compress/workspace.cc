@@ -230,7 +230,7 @@ void Workspace::remove_unless_used() const {
   for (std::filesystem::directory_iterator it(folder_, error), end; !error && it != end;
        it.increment(error))
     if (it->path().extension() == ".bin") return;
-  (void)empty(folder_);  // what stays is another run's, to the next
+  (void)empty(folder_);  // what cannot be removed is the next run's to refuse
   std::filesystem::remove(folder_, error);
 }
 

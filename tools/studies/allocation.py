@@ -120,7 +120,8 @@ def files(study, oracle):
 def main():
     lines = ["# Allocation", "",
              f"`./dev study allocation DATA`. Forms: {CHOICES}; {TOKENS} tokens of the mixture of ./dev study quality calibrate, the last quarter of them is what LieQ and the oracle are scored on; KL as in [quality](quality.md),",
-             "of a trellis without --upstream or --guide, embedding as it came. Bits count every scale.", ""]
+             "of a trellis without --upstream or --guide, embedding as it came. Bits count every scale.",
+             "Foretold: what the oracle measured of every linear alone, in the form that it has in the file, added up.", ""]
     for model in MODELS:
         study = Study(model)
         study.windows //= 2  # many files, compared on the very same predictions
@@ -129,8 +130,7 @@ def main():
                   "### The oracle", "", *draw_oracle(study, scores), "",
                   "Rank correlation with it, two bits:", "", *correlation_table(scores), "",
                   "Of the parts of NSDS, layer by layer, with the sum over the role's linears:", "", *parts_table(scores), "",
-                  "### Files", "", *files(study, scores["oracle"]), "",
-                  "Foretold: what the oracle measured of every linear alone, in the form that it has in the file, added up.", ""]
+                  "### Files", "", *files(study, scores["oracle"]), ""]
     page = OUT / "allocation.md"
     page.write_text("\n".join(lines))
     tell(f"written: {page}")
