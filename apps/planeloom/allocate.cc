@@ -37,14 +37,11 @@ void add_allocate_options(CLI::App* command, AllocateOptions& o) {
               "long, kept for the next time) and the others of planeloom scores, or uniform "
               "(layers spread evenly). The last quarter of the calibration text, at most 4,096 "
               "tokens, is scored, the rest learnt from")
-          ->check(measure_name())
+          ->check(CLI::Validator(wrong_measure, ""))
           ->type_name("MEASURE");
-  command
-      ->add_option("--choices", o.forms,
-                   "--allocate: the forms, with commas: trellis1 to trellis4, bitplane2g64 and the "
-                   "like, tritplane")
-      ->delimiter(',')
-      ->allow_extra_args(false)
+  add_list(command, "--choices", o.forms,
+           "--allocate: the forms, with commas: trellis1 to trellis4, bitplane2g64 and the like, "
+           "tritplane")
       ->needs(allocate)
       ->type_name("FORM[,FORM...]")
       ->default_str("trellis1,trellis2,trellis3,trellis4");
@@ -67,7 +64,8 @@ Result<Allocation> allocate_bits(const Model& model, const AllocateOptions& o,
   sensitivity.text_tokens = text.windows * text.context;
   sensitivity.score_tokens = std::min(sensitivity.score_tokens, sensitivity.text_tokens / 4);
   sensitivity.forms = o.forms;
-  PL_TRY(const Sensitivity s, measure_sensitivity(model, sensitivity, compute, progress));
+  Sensitivity s;
+  PL_CHECK(measure_sensitivity(model, sensitivity, compute, progress, s));
   progress.finish();
   const Grain grain = o.grain == "layer" ? Grain::kLayer : Grain::kTensor;
   if (s.oracle) return allocate_by_oracle(model, *s.oracle, forms, grain, bits_per_weight);

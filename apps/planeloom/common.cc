@@ -78,6 +78,16 @@ std::vector<std::string> pullable_models() {
   return names;
 }
 
+/// What commas part.
+std::vector<std::string> parts(const std::string& text) {
+  std::vector<std::string> all;
+  for (size_t begin = 0, end = 0; end != text.npos; begin = end + 1) {
+    end = text.find(',', begin);
+    all.push_back(text.substr(begin, end - begin));
+  }
+  return all;
+}
+
 std::string lower(std::string_view text) {
   std::string out(text);
   for (char& c : out) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
@@ -173,15 +183,34 @@ void print_json(const nlohmann::ordered_json& object) {
   std::fflush(stdout);
 }
 
+CLI::Option* add_list(CLI::App* command, const std::string& name, std::vector<std::string>& values,
+                      const std::string& help,
+                      std::function<std::string(const std::string&)> wrong) {
+  // Not the parser's own delimiter: it passes over what is empty, and where nothing else is left
+  // takes the next word of the command line.
+  const auto take = [&values](const std::vector<std::string>& given) {
+    values.clear();
+    for (const std::string& text : given)
+      for (std::string& one : parts(text)) values.push_back(std::move(one));
+  };
+  const auto check = [wrong = std::move(wrong)](const std::string& text) -> std::string {
+    for (const std::string& one : parts(text)) {
+      if (one.empty()) return fmt::format("'{}' has a name that is empty", text);
+      if (const std::string why = wrong ? wrong(one) : ""; !why.empty()) return why;
+    }
+    return {};
+  };
+  return command->add_option_function<std::vector<std::string>>(name, take, help)
+      ->allow_extra_args(false)
+      ->check(CLI::Validator(check, ""));
+}
+
 void add_sources(CLI::App* command, const std::string& name, std::vector<std::string>& sources,
                  const std::string& rest) {
-  command
-      ->add_option(name, sources,
-                   "Text files, and self: the model writes its own; several, with commas, share "
-                   "the tokens evenly" +
-                       rest)
-      ->delimiter(',')
-      ->allow_extra_args(false)
+  add_list(command, name, sources,
+           "Text files, and self: the model writes its own; several, with commas, share the tokens "
+           "evenly" +
+               rest)
       ->type_name("SOURCE[,SOURCE...]")
       ->default_str("self");
 }

@@ -16,6 +16,7 @@
 
 namespace CLI {
 class App;
+class Option;
 class Validator;
 }  // namespace CLI
 
@@ -54,6 +55,12 @@ void on_run(CLI::App* command, std::function<Status()> body);
 
 /// The text under a command's options: one or more complete example lines.
 void set_examples(CLI::App* command, std::string_view lines);
+
+/// An option that names several things, with commas or given again; `wrong` says what is wrong with
+/// one of them, if anything is.
+CLI::Option* add_list(CLI::App* command, const std::string& name, std::vector<std::string>& values,
+                      const std::string& help,
+                      std::function<std::string(const std::string&)> wrong = {});
 
 /// An option that names texts (compress/calibration.h); `rest` is said at the end of its help.
 void add_sources(CLI::App* command, const std::string& name, std::vector<std::string>& sources,

@@ -31,6 +31,7 @@ struct Options {
   std::string memory;  // empty: as much as it takes
   double bpw = 0;      // 0: as the method and --bits say
   AllocateOptions allocate;
+  std::vector<std::string> bits_for;
   int group = 0;  // 0: the method's published one
   int64_t calibration_tokens = 16384, guide_tokens = 0;
   bool guide_if_small = false;  // unless asked for: kChosenGuide, where the model is made for it
@@ -50,17 +51,15 @@ struct Options {
 constexpr int64_t kChosenTokens = 12288, kChosenGuide = 4096;
 constexpr uint64_t kChosenGuideBytes = uint64_t{1} << 30;
 
-/// "down=3".
-std::pair<Linear, int> linear_bits(const std::string& pair) {
+/// "down=3"; none of what is not written so.
+std::optional<std::pair<Linear, int>> linear_bits(const std::string& pair) {
   constexpr std::string_view kNames[] = {"q", "k", "v", "o", "gate", "up", "down"};
   const size_t equals = pair.find('=');
   const auto name = std::ranges::find(kNames, std::string_view(pair).substr(0, equals));
   if (equals == std::string::npos || name == std::end(kNames) || pair.size() != equals + 2 ||
       pair.back() < '1' || pair.back() > '4')
-    throw CLI::ValidationError("--bits-for", pair +
-                                                 ": wanted q, k, v, o, gate, up or down, =, and "
-                                                 "1 to 4 bits, as in down=3");
-  return {kBlockLinears[name - std::begin(kNames)], pair.back() - '0'};
+    return {};
+  return {{kBlockLinears[name - std::begin(kNames)], pair.back() - '0'}};
 }
 
 Report make_report(const Options& o, const QuantizeSummary& s,
@@ -180,14 +179,13 @@ Result<double> set_bits(Options& o, const Model& model) {
   QuantizeOptions& quantize = o.quantize;
   std::optional<BitBudget> budget;
   std::vector<Form> forms;
-  double to_share = o.bpw, least = 0;
+  double to_share = o.bpw;
   if (!o.allocate.metric.empty()) {
     PL_TRY(forms, parse_forms(o.allocate.forms));
-    PL_TRY(least, least_bits(model, forms));
   }
   if (!o.size.empty()) {
     PL_TRY(const uint64_t bytes, parse_bytes(o.size));
-    PL_TRY(SizeBudget whole, trellis_within_bytes(model, bytes, least));
+    PL_TRY(SizeBudget whole, trellis_within_bytes(model, bytes, forms));
     quantize.embedding_bits = whole.embedding_bits;
     to_share = whole.most_bits;
     budget = std::move(whole.linears);
@@ -338,16 +336,17 @@ void add_quantize(CLI::App& app) {
                                 "trit-planes)")
                    ->check(CLI::Range(1, 4))
                    ->capture_default_str();
-  command
-      ->add_option_function<std::vector<std::string>>(
-          "--bits-for",
-          [o](const std::vector<std::string>& pairs) {
-            for (const std::string& pair : pairs) o->quantize.bits.insert(linear_bits(pair));
-          },
-          "Bits of some linears in every layer instead: q, k, v, o, gate, up or down, for instance "
-          "down=3,o=3")
-      ->delimiter(',')
-      ->type_name("NAME=BITS");
+  add_list(
+      command, "--bits-for", o->bits_for,
+      "Bits of some linears in every layer instead: q, k, v, o, gate, up or down, for instance "
+      "down=3,o=3",
+      [](const std::string& pair) {
+        return linear_bits(pair) ? ""
+                                 : pair +
+                                       ": wanted q, k, v, o, gate, up or down, =, and 1 to "
+                                       "4 bits, as in down=3";
+      })
+      ->type_name("NAME=BITS[,NAME=BITS...]");
   command
       ->add_option("--embedding-bits", o->quantize.embedding_bits,
                    "Also the embedding and the head, as trellis codes of so many bits (default: as "
@@ -462,6 +461,7 @@ void add_quantize(CLI::App& app) {
                "trellis2,trellis3,trellis4\n"
                "planeloom quantize -m model.gguf -o out.gguf --method gptq --bits 3 --group 128");
   on_run(command, [o, bits, bpw, size, method, upstream, guide, tokens]() -> Status {
+    for (const std::string& pair : o->bits_for) o->quantize.bits.insert(*linear_bits(pair));
     if (!o->allocate.metric.empty()) {
       if (bpw->empty() && size->empty())
         return fail("[quantize] --allocate needs to know how much: --bpw or --size");

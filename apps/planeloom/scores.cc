@@ -1,5 +1,6 @@
 // planeloom scores: which layers and linears of a model need their bits, as measures see it.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -64,6 +65,10 @@ Table oracle_table(const Oracle& oracle) {
   return table;
 }
 
+std::string score_text(double score) {
+  return std::isnan(score) ? "-" : fmt::format("{:.4g}", score);
+}
+
 /// Scores of layers: a column for every metric.
 Table layer_table(const std::vector<Metric>& metrics) {
   Table table{"Layers: the higher, the more it needs its bits", {{"layer"}}, {}};
@@ -71,7 +76,7 @@ Table layer_table(const std::vector<Metric>& metrics) {
   for (size_t l = 0; l < metrics[0].layer.size(); ++l) {
     auto& row = table.rows.emplace_back();
     row.push_back(std::to_string(l));
-    for (const Metric& m : metrics) row.push_back(fmt::format("{:.4g}", m.layer[l]));
+    for (const Metric& m : metrics) row.push_back(score_text(m.layer[l]));
   }
   return table;
 }
@@ -85,7 +90,7 @@ Table linear_score_table(const std::vector<Metric>& metrics) {
       auto& row = table.rows.emplace_back();
       row.push_back(linear_name(static_cast<int64_t>(l), linear));
       for (const Metric& m : metrics)
-        row.push_back(fmt::format("{:.4g}", m.of(static_cast<int64_t>(l), linear)));
+        row.push_back(score_text(m.of(static_cast<int64_t>(l), linear)));
     }
   return table;
 }
@@ -188,6 +193,11 @@ Report make_report(const Options& o, const Sensitivity& s, AppContext& context) 
   if (s.weights && !s.weights->roles.empty()) r.tables.push_back(nsds_table(*s.weights));
   if (s.on_text) r.tables.push_back(lieq_table(*s.on_text));
   if (s.oracle) r.tables.push_back(oracle_table(*s.oracle));
+  const auto unknown = [](const Metric& m) {
+    return std::ranges::any_of(m.layer, [](double x) { return std::isnan(x); });
+  };
+  if (std::ranges::any_of(s.metrics, unknown))
+    r.notes.emplace_back("-: not measured; mse needs rows of a multiple of 32 weights.");
   r.plots.push_back(rank_plot(s.metrics));
   r.results = {{"metrics", metrics_json(s.metrics)}, {"seconds", s.seconds}};
   if (s.weights && !s.weights->roles.empty()) r.results["nsds"] = roles_json(*s.weights);
@@ -214,20 +224,23 @@ Status run(Options& o) {
   }
   PL_TRY(const Model model, load_model(path));
   TerminalProgress progress;
-  PL_TRY(const Sensitivity s,
-         measure_sensitivity(model, o.sensitivity, context->compute(), progress));
+  Sensitivity s;
+  Status measured = measure_sensitivity(model, o.sensitivity, context->compute(), progress, s);
   progress.finish();
+  if (!measured && (!interrupted() || s.metrics.empty())) return measured;
   const Report report = make_report(o, s, *context);
   if (o.json) {
     nlohmann::ordered_json object = report.results;
     object["isa"] = context->isa();
     object["threads"] = context->threads();
+    object["interrupted"] = !measured.has_value();
     print_json(object);
   } else {
     fmt::print("{}", text_table(report.tables[0]));
     if (s.oracle && s.metrics.size() > 1) fmt::print("\n{}", text_table(report.tables[1]));
+    for (const std::string& note : report.notes) fmt::print("\n{}\n", note);
   }
-  if (o.out.empty()) return {};
+  if (!measured || o.out.empty()) return measured;  // a report is of all that was wanted
   PL_CHECK(save(report, o.out));
   if (!o.json) fmt::print("report: {}.html\n", o.out);
   return {};
@@ -240,18 +253,12 @@ void add_scores(CLI::App& app) {
       app.add_subcommand("scores", "Which layers and linears need their bits, by several measures");
   auto o = std::make_shared<Options>();
   command->add_option("-m,--model", o->model, "Model: a path or a pulled name")->required();
-  command
-      ->add_option(
-          "--with", o->with,
-          "Measures, with commas: nsds, nsds-product, stream, uniform, index, kurtosis, kurtboost, "
-          "zd, mse "
-          "(from the weights alone); lieq, lieq-compactness, lieq-drop, lieq-energy, lim (read a "
-          "text); "
-          "oracle (quantizes one linear after another: long); all")
-      ->delimiter(',')
-      ->allow_extra_args(false)
+  add_list(command, "--with", o->with,
+           "Measures, with commas: nsds, nsds-product, stream, uniform, index, kurtosis, "
+           "kurtboost, zd, mse (from the weights alone); lieq, lieq-compactness, lieq-drop, "
+           "lieq-energy, lim (read a text); oracle (quantizes one linear after another: long); all",
+           [](const std::string& name) { return name == "all" ? "" : wrong_measure(name); })
       ->type_name("NAME[,NAME...]")
-      ->check(measure_name() | CLI::IsMember({"all"}).description(""))
       ->default_str("nsds,index,kurtosis,mse");
   add_sensitivity_options(command, o->sensitivity);
   command->add_option("-o,--out", o->out, "Report to write: OUT.json, OUT.md and OUT.html")

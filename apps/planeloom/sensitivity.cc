@@ -1,6 +1,6 @@
 #include "sensitivity.h"
 
-#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -50,8 +50,9 @@ Result<Texts> read_texts(const Model& model, const SensitivityOptions& o, const 
   PL_TRY(const CalibrationText text,
          calibration_text(model, *tokenizer, compute, options, nullptr, progress));
   if (text.windows() < 2)
-    return fail("[scores] {}: a window of {} tokens to learn from and one to score wanted",
-                text.description, options.context);
+    return fail(
+        "[scores] {}: one to learn from and another to score wanted, a text of {} tokens at least",
+        text.description, 2 * options.context);
   // Every source has its turn in what is scored; a short file gives less of both.
   const int64_t score = std::clamp<int64_t>(o.score_tokens / options.context, sources,
                                             std::max(sources, text.windows() / 2));
@@ -82,16 +83,12 @@ void SensitivityOptions::want(const std::vector<std::string>& names) {
   }
 }
 
-CLI::Validator measure_name() {
-  return CLI::Validator(
-      [](const std::string& name) -> std::string {
-        const std::vector<std::string> known = known_measures();
-        if (std::ranges::find(known, name) != known.end()) return {};
-        const std::string near = nearest(name, known);
-        return near.empty() ? "no measure '" + name + "'; see `planeloom scores --help`"
-                            : "no measure '" + name + "'; did you mean '" + near + "'?";
-      },
-      "", "measure");
+std::string wrong_measure(const std::string& name) {
+  const std::vector<std::string> known = known_measures();
+  if (std::ranges::find(known, name) != known.end()) return {};
+  const std::string near = nearest(name, known);
+  return near.empty() ? fmt::format("no measure '{}'; wanted {}", name, fmt::join(known, ", "))
+                      : fmt::format("no measure '{}'; did you mean '{}'?", name, near);
 }
 
 void add_sensitivity_options(CLI::App* command, SensitivityOptions& o) {
@@ -105,24 +102,20 @@ void add_sensitivity_options(CLI::App* command, SensitivityOptions& o) {
                    "learns from what is before")
       ->check(CLI::Range(512, 1 << 24))
       ->capture_default_str();
-  command
-      ->add_option("--choices", o.forms,
-                   "Forms that the oracle tries, with commas: trellis1 to trellis4, bitplane2g64 "
-                   "and the like, tritplane")
-      ->delimiter(',')
-      ->allow_extra_args(false)
+  add_list(command, "--choices", o.forms,
+           "Forms that the oracle tries, with commas: trellis1 to trellis4, bitplane2g64 and the "
+           "like, tritplane")
       ->type_name("FORM[,FORM...]")
       ->default_str("trellis1,trellis2,trellis3,trellis4");
   command->add_option("--seed", o.text.seed, "Of the self-written text and what is drawn")
       ->capture_default_str();
 }
 
-Result<Sensitivity> measure_sensitivity(const Model& model, const SensitivityOptions& o,
-                                        const Compute& compute, Progress& progress) {
+Status measure_sensitivity(const Model& model, const SensitivityOptions& o, const Compute& compute,
+                           Progress& progress, Sensitivity& out) {
   const auto begin = std::chrono::steady_clock::now();
-  Sensitivity out;
   PL_TRY(const std::vector<Form> forms, parse_forms(o.forms));
-  if (o.wants(kOracle)) PL_CHECK(least_bits(model, forms));  // told before anything is measured
+  if (o.wants(kOracle)) PL_CHECK(bits_range(model, forms));  // told before anything is measured
   std::optional<Texts> texts;
   if (any_of(o, kOfText) || o.wants(kOracle)) {
     PL_TRY(texts, read_texts(model, o, compute, progress));
@@ -147,7 +140,7 @@ Result<Sensitivity> measure_sensitivity(const Model& model, const SensitivityOpt
     out.metrics.push_back(oracle_metric(*out.oracle, two_bits(model, forms)));
   }
   out.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-  return out;
+  return {};
 }
 
 }  // namespace planeloom

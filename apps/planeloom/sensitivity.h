@@ -10,7 +10,6 @@
 
 namespace CLI {
 class App;
-class Validator;
 }  // namespace CLI
 
 namespace planeloom {
@@ -27,8 +26,8 @@ struct SensitivityOptions {
   void want(const std::vector<std::string>& names);
 };
 
-/// Checks that a word is a measure's name, and says which one was probably meant.
-CLI::Validator measure_name();
+/// What is wrong with a measure's name: empty, or which one was probably meant.
+std::string wrong_measure(const std::string& name);
 
 /// -f, --text-tokens, --score-tokens, --choices, --seed.
 void add_sensitivity_options(CLI::App* command, SensitivityOptions& o);
@@ -44,8 +43,9 @@ struct Sensitivity {
 };
 
 /// Measures what the wanted metrics need and no more. The oracle's finished layers are kept in the
-/// cache (base/file.h).
-Result<Sensitivity> measure_sensitivity(const Model& model, const SensitivityOptions& o,
-                                        const Compute& compute, Progress& progress);
+/// cache (base/file.h). After an error, Ctrl-C among them, `out` has the metrics that were
+/// finished.
+Status measure_sensitivity(const Model& model, const SensitivityOptions& o, const Compute& compute,
+                           Progress& progress, Sensitivity& out);
 
 }  // namespace planeloom

@@ -7,6 +7,9 @@
 namespace planeloom {
 namespace {
 
+/// Differences that rounding makes between values of which this is the largest.
+double rounding(double largest) { return 1e-12 * largest; }
+
 /// Of finite values.
 double median(std::vector<double> v) {
   if (v.empty()) return 0;
@@ -24,20 +27,23 @@ double spread(const std::vector<double>& finite, double middle) {
     squares += away.back() * away.back();
     largest = std::max(largest, std::abs(r));
   }
-  const double least = 1e-12 * largest;  // as good as equal
+  const double least = rounding(largest);
   if (const double mad = 1.4826 * median(away); mad > least) return mad;
   const double deviation = std::sqrt(squares / static_cast<double>(finite.size()));
   return deviation > least ? deviation : 0;
 }
 
-/// Ranks from 1, equal values sharing their mean.
+/// Ranks from 1, values that are as good as equal sharing their mean.
 std::vector<double> ranks(std::span<const double> v) {
   std::vector<size_t> order(v.size());
   std::iota(order.begin(), order.end(), 0);
   std::ranges::sort(order, [&](size_t a, size_t b) { return v[a] < v[b]; });
+  double largest = 0;
+  for (const double x : v) largest = std::max(largest, std::abs(x));
   std::vector<double> rank(v.size());
   for (size_t i = 0, end; i < order.size(); i = end) {
-    for (end = i + 1; end < order.size() && v[order[end]] == v[order[i]];) ++end;
+    for (end = i + 1; end < order.size() && v[order[end]] - v[order[i]] <= rounding(largest);)
+      ++end;
     for (size_t j = i; j < end; ++j) rank[order[j]] = static_cast<double>(i + end + 1) / 2;
   }
   return rank;

@@ -19,8 +19,8 @@ double softplus(double z);
 /// alike: the mean of softplus(z); log 2 for none.
 double soft_or(std::span<const double> z);
 
-/// Spearman's rank correlation, equal values sharing their mean rank; no number when either side is
-/// constant or a value is not finite. Both of one size.
+/// Spearman's rank correlation, values that are equal but for rounding sharing their mean rank; no
+/// number when either side is constant or a value is not finite. Both of one size.
 double rank_correlation(std::span<const double> a, std::span<const double> b);
 
 /// Indices from the highest score to the lowest; the earlier of equals first, what is no number

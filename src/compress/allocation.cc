@@ -78,26 +78,29 @@ Result<double> gaussian_error(const Form& form, ThreadPool& pool) {
 
 }  // namespace
 
-Result<double> least_bits(const Model& model, const std::vector<Form>& forms) {
-  double smallest = 0, weights = 0;
+Result<BitsRange> bits_range(const Model& model, const std::vector<Form>& forms) {
+  BitsRange bytes;
+  double weights = 0;
   for (const LayerWeights& layer : model.layers)
     for (const PackedMatrix& w : layer.linears) {
-      int64_t least = std::numeric_limits<int64_t>::max();
+      double least = INFINITY, most = 0;
       for (const Form& form : forms) {
-        PL_TRY(const int64_t bytes, stored_bytes(form, w.rows, w.cols));
-        least = std::min(least, bytes);
+        PL_TRY(const int64_t stored, stored_bytes(form, w.rows, w.cols));
+        least = std::min(least, static_cast<double>(stored));
+        most = std::max(most, static_cast<double>(stored));
       }
-      smallest += static_cast<double>(least);
+      bytes.least += least;
+      bytes.most += most;
       weights += static_cast<double>(w.rows * w.cols);
     }
-  return 8 * smallest / weights;
+  return BitsRange{8 * bytes.least / weights, 8 * bytes.most / weights};
 }
 
 Status check_budget(const Model& model, const std::vector<Form>& forms, double bits_per_weight) {
-  PL_TRY(const double least, least_bits(model, forms));
-  if (least <= bits_per_weight) return {};
+  PL_TRY(const BitsRange range, bits_range(model, forms));
+  if (range.least <= bits_per_weight) return {};
   return fail("[quantize] {:.6g} bits per weight: the smallest of the forms take {:.4g}",
-              bits_per_weight, std::ceil(1e3 * least) / 1e3);
+              bits_per_weight, std::ceil(1e3 * range.least) / 1e3);
 }
 
 std::map<std::pair<int64_t, Linear>, QuantOptions> Allocation::options(

@@ -34,9 +34,12 @@ struct Allocation {
   std::map<std::pair<int64_t, Linear>, QuantOptions> options(const std::vector<Form>& forms) const;
 };
 
-/// Bits per weight when every linear has the smallest of the forms; an error where a form does not
-/// fit a linear's width.
-Result<double> least_bits(const Model& model, const std::vector<Form>& forms);
+/// Bits per weight when every linear has the smallest or the largest of the forms.
+struct BitsRange {
+  double least = 0, most = 0;
+};
+/// An error where a form does not fit a linear's width.
+Result<BitsRange> bits_range(const Model& model, const std::vector<Form>& forms);
 /// An error when the smallest of the forms take more bits: what can be told before any measuring.
 Status check_budget(const Model& model, const std::vector<Form>& forms, double bits_per_weight);
 

@@ -38,10 +38,11 @@ Result<double> size_of(const PackedMatrix& w, CodecOf codec_of, int bits) {
 /// tensors.
 constexpr double kReserve = 8192, kPadding = 2 * GgufWriter::kAlignment;
 
+constexpr int kAsItCame = 0;  // QuantizeOptions::embedding_bits
+
 /// Bytes of the file when linears take none.
 Result<double> size_without_linears(const Model& model, int embedding_bits) {
   PL_TRY(const Codec* one, trellis_codec(1));
-  PL_TRY(const Codec* ends, trellis_codec(embedding_bits));
   std::map<std::string, PackedMatrix> shapes;  // no bytes: only the size is asked for
   const auto add = [&](const std::string& name, const PackedMatrix& w,
                        const Codec* codec) -> Status {
@@ -57,8 +58,11 @@ Result<double> size_without_linears(const Model& model, int embedding_bits) {
       PL_TRY(const double bits, size_of(w, trellis_of, 1));
       linears += bits / 8 - kPadding;
     }
-  PL_CHECK(add("token_embd.weight", model.embedding, ends));
-  if (!model.tied()) PL_CHECK(add("output.weight", model.head, ends));
+  if (embedding_bits != kAsItCame) {
+    PL_TRY(const Codec* ends, trellis_codec(embedding_bits));
+    PL_CHECK(add("token_embd.weight", model.embedding, ends));
+    if (!model.tied()) PL_CHECK(add("output.weight", model.head, ends));
+  }
   ReplacedMatrices replaced;
   for (const auto& [name, w] : shapes) replaced[name] = &w;
   PL_TRY(const uint64_t all, quantized_size(*model.file, replaced));
@@ -118,21 +122,34 @@ Result<BitBudget> planes_within(const Model& model, int group, Coefficients coef
   return within(model, planes_of, bits_per_weight);
 }
 
-Result<SizeBudget> trellis_within_bytes(const Model& model, uint64_t bytes, double least) {
+Result<SizeBudget> trellis_within_bytes(const Model& model, uint64_t bytes,
+                                        std::vector<Form> forms) {
   const auto weights = static_cast<double>(linear_size(model).weights);
-  PL_TRY(const Form one, parse_form("trellis1"));
-  PL_TRY(const double of_one, least_bits(model, {one}));
-  least = std::max(least, of_one);
-  for (int embedding = kMaxTrellisBits;; --embedding) {
-    PL_TRY(const double rest, size_without_linears(model, embedding));
-    const double bits = 8 * (static_cast<double>(bytes) - rest) / weights;
-    if (embedding > 1 && (embedding > std::floor(bits) + 1 || bits < least)) continue;
-    if (bits < least)
-      return fail("[quantize] {} bytes: the smallest file takes about {:.0f}", bytes,
-                  std::ceil(rest + least * weights / 8));
-    PL_TRY(BitBudget linears, trellis_within(model, bits));
-    return SizeBudget{std::move(linears), embedding, bits};
+  if (forms.empty()) {
+    PL_TRY(forms, parse_forms(kDefaultForms));
   }
+  PL_TRY(const BitsRange range, bits_range(model, forms));
+  int embedding = kAsItCame;
+  double rest = 0, bits = 0;
+  const auto beside_embedding = [&]() -> Status {
+    PL_TRY(rest, size_without_linears(model, embedding));
+    bits = 8 * (static_cast<double>(bytes) - rest) / weights;
+    return {};
+  };
+  PL_CHECK(beside_embedding());
+  if (bits < range.most) {
+    embedding = kMaxTrellisBits;
+    PL_CHECK(beside_embedding());
+    while (embedding > 1 && (embedding > std::floor(bits) + 1 || bits < range.least)) {
+      --embedding;
+      PL_CHECK(beside_embedding());
+    }
+  }
+  if (bits < range.least)
+    return fail("[quantize] {} bytes: the smallest file takes about {:.0f}", bytes,
+                std::ceil(rest + range.least * weights / 8));
+  PL_TRY(BitBudget linears, trellis_within(model, bits));
+  return SizeBudget{std::move(linears), embedding, bits};
 }
 
 }  // namespace planeloom

@@ -2,6 +2,7 @@
 #include <map>
 #include <utility>
 
+#include "compress/forms.h"
 #include "compress/quantize_model.h"
 
 namespace planeloom {
@@ -26,14 +27,16 @@ Result<BitBudget> planes_within(const Model& model, int group, Coefficients coef
                                 double bits_per_weight);
 
 /// A trellis for a whole file: of the embedding and the head (QuantizeOptions::embedding_bits) as
-/// many bits as fit, but no more than one above those of the linears, the linears what is left.
+/// many bits as fit, but no more than one above those of the linears, the linears what is left;
+/// where the linears can have all bits beside an embedding as it came, that.
 struct SizeBudget {
   BitBudget linears;
   int embedding_bits = 0;
   double most_bits = 0;  // per weight of the linears, that the bytes leave for them
 };
-/// least: bits per weight below which the linears cannot be stored, if more than a trellis of one
-/// bit takes. An error, with the smallest size that would do, when that does not fit.
-Result<SizeBudget> trellis_within_bytes(const Model& model, uint64_t bytes, double least = 0);
+/// forms: what the linears may be if not kDefaultForms. An error, with the smallest size that would
+/// do, when the smallest of them do not fit.
+Result<SizeBudget> trellis_within_bytes(const Model& model, uint64_t bytes,
+                                        std::vector<Form> forms = {});
 
 }  // namespace planeloom

@@ -15,6 +15,10 @@ namespace {
 /// Enough text for a window of tokens with room to spare: no more of a large file is tokenized.
 constexpr int64_t kBytesPerToken = 16;
 
+std::string windows_text(int64_t windows) {
+  return fmt::format("{} window{}", windows, windows == 1 ? "" : "s");
+}
+
 /// What one source gives: whole windows, and the words for the report.
 struct Part {
   std::vector<int32_t> tokens;
@@ -74,13 +78,14 @@ Result<Part> from_file(const Tokenizer& tokenizer, const CalibrationOptions& o, 
   std::vector<int32_t> ids = windows_of(tokenizer, text, wanted, o.context, &tokens);
   const int64_t windows = static_cast<int64_t>(ids.size()) / o.context;
   if (windows < least)
-    return fail("[calibration] {}: {} tokens, wanted {} ({} windows of {})", source, tokens,
-                least * o.context, least, o.context);
+    return fail("[calibration] {}: {} tokens, wanted {} ({} of {})", source, tokens,
+                least * o.context, windows_text(least), o.context);
   if (tokenizer.adds_bos() && tokenizer.bos())
     for (int64_t w = 0; w < windows; ++w)
       ids[static_cast<size_t>(w * o.context)] = *tokenizer.bos();
   const std::string name = std::filesystem::path(source).filename().string();
-  return Part{std::move(ids), fmt::format("{}: {} windows of {} tokens", name, windows, o.context)};
+  return Part{std::move(ids),
+              fmt::format("{}: {} of {} tokens", name, windows_text(windows), o.context)};
 }
 
 Result<Part> from_model(const Model& model, const Tokenizer& tokenizer, const Compute& compute,
@@ -89,9 +94,8 @@ Result<Part> from_model(const Model& model, const Tokenizer& tokenizer, const Co
   PL_TRY(const SelfWriter writer, SelfWriter::make(model, tokenizer));
   const int64_t windows = share(o, i);
   Part part{std::vector<int32_t>(static_cast<size_t>(windows * o.context)),
-            fmt::format("written by the model itself: {} windows of {} tokens, temperature 1, seed "
-                        "{}{}",
-                        windows, o.context, o.seed,
+            fmt::format("written by the model itself: {} of {} tokens, temperature 1, seed {}{}",
+                        windows_text(windows), o.context, o.seed,
                         writer.converses() ? ", every second one a conversation" : "")};
   std::vector<Status> status(static_cast<size_t>(windows));
   std::atomic<int64_t> done{0};
@@ -132,8 +136,8 @@ Status check_options(const CalibrationOptions& o) {
       return fail("[calibration] {} is named twice", source);
   }
   if (o.windows < static_cast<int64_t>(o.sources.size()))
-    return fail("[calibration] {} windows for {} sources, wanted at least one each", o.windows,
-                o.sources.size());
+    return fail("[calibration] {} for {} sources, wanted at least one each",
+                windows_text(o.windows), o.sources.size());
   return {};
 }
 

@@ -114,10 +114,14 @@ class Kept {
     if (path_.empty()) return {};
     std::error_code error;
     std::filesystem::create_directories(path_.parent_path(), error);
-    if (error)
-      return fail("[oracle] cannot create {}: {}", path_.parent_path().string(), error.message());
     const nlohmann::json kl = oracle.kl;
-    return write_file_atomically(path_, nlohmann::json{{"kl", kl}, {"seal", seal(kl)}}.dump());
+    const Status written =
+        error ? fail("cannot create {}: {}", path_.parent_path().string(), error.message())
+              : write_file_atomically(path_, nlohmann::json{{"kl", kl}, {"seal", seal(kl)}}.dump());
+    if (written) return {};
+    return fail(
+        "[oracle] what is measured cannot be kept: {}; PLANELOOM_CACHE names another folder",
+        written.error().message);
   }
 
  private:

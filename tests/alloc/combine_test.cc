@@ -68,6 +68,9 @@ TEST(RankCorrelation, IsSpearmans) {
       rank_correlation(std::vector<double>{0, 5, 5, 9}, std::vector<double>{1, 2, 3, 4}),
       4.5 / std::sqrt(4.5 * 5));
   EXPECT_TRUE(std::isnan(rank_correlation(std::vector<double>{1, 1}, std::vector<double>{1, 2})));
+  // Equal but for rounding.
+  EXPECT_TRUE(
+      std::isnan(rank_correlation(std::vector<double>{0.1 + 0.2, 0.3}, std::vector<double>{1, 2})));
   EXPECT_TRUE(
       std::isnan(rank_correlation(std::vector<double>{1, kNan}, std::vector<double>{1, 2})));
 }

@@ -152,7 +152,7 @@ TEST_F(Calibration, TheDescriptionTellsEverySourceAndItsShare) {
   EXPECT_EQ(text()->description, "prose.txt: 3 windows of 16 tokens");
   options_.sources = {prose, "self"};
   EXPECT_EQ(text()->description,
-            "prose.txt: 2 windows of 16 tokens; written by the model itself: 1 windows of 16 "
+            "prose.txt: 2 windows of 16 tokens; written by the model itself: 1 window of 16 "
             "tokens, temperature 1, seed 1; one window of each in turn");
 }
 
@@ -186,15 +186,15 @@ TEST_F(Calibration, ErrorsNameTheSourceAndWhatItHad) {
   const std::string empty = file("empty.txt", ""), brief = file("brief.txt", "ab");
   options_.windows = 4;
   expect_error({"/no/such/file"}, {"/no/such/file"});
-  expect_error({empty}, {"empty.txt: 0 tokens, wanted 16 (1 windows of 16)"});
+  expect_error({empty}, {"empty.txt: 0 tokens, wanted 16 (1 window of 16)"});
   expect_error({prose, empty}, {"empty.txt: 0 tokens, wanted 32 (2 windows of 16)"});
-  expect_error({"self", brief, prose}, {"brief.txt: ", " tokens, wanted 16 (1 windows of 16)"});
+  expect_error({"self", brief, prose}, {"brief.txt: ", " tokens, wanted 16 (1 window of 16)"});
   expect_error({prose, ""}, {"source 2 has no name"});
   expect_error({prose, "self", prose}, {"prose.txt is named twice"});
   expect_error({"self", "self"}, {"self is named twice"});
   expect_error({}, {"no source"});
   options_.windows = 1;
-  expect_error({prose, "self"}, {"1 windows for 2 sources"});
+  expect_error({prose, "self"}, {"1 window for 2 sources"});
 }
 
 /// Every second window of a model that has a template: turns in its order, from the first token to
