@@ -55,8 +55,13 @@ void add_allocate_options(CLI::App* command, AllocateOptions& o) {
 }
 
 Result<Allocation> allocate_bits(const Model& model, const AllocateOptions& o,
-                                 const CalibrationOptions& text, double bits_per_weight,
-                                 const Compute& compute, Progress& progress) {
+                                 double bits_per_weight, const Compute& compute, Progress& progress,
+                                 QuantizeOptions& quantize) {
+  const CalibrationOptions& text = quantize.calibration;
+  if (!text.none()) {  // told before hours of measuring
+    PL_TRY(const auto tokenizer, Tokenizer::from_metadata(model.file->metadata()));
+    PL_CHECK(check_calibration(*tokenizer, text));
+  }
   PL_TRY(const std::vector<Form> forms, parse_forms(o.forms));
   SensitivityOptions sensitivity;
   sensitivity.metrics = {o.metric};
@@ -68,8 +73,14 @@ Result<Allocation> allocate_bits(const Model& model, const AllocateOptions& o,
   PL_CHECK(measure_sensitivity(model, sensitivity, compute, progress, s));
   progress.finish();
   const Grain grain = o.grain == "layer" ? Grain::kLayer : Grain::kTensor;
-  if (s.oracle) return allocate_by_oracle(model, *s.oracle, forms, grain, bits_per_weight);
-  return allocate_by_metric(model, s.metrics[0], forms, grain, bits_per_weight, *compute.pool);
+  PL_TRY(Allocation allocation,
+         s.oracle ? allocate_by_oracle(model, *s.oracle, forms, grain, bits_per_weight)
+                  : allocate_by_metric(model, s.metrics[0], forms, grain, bits_per_weight,
+                                       *compute.pool));
+  quantize.own = allocation.options(forms);
+  // Measures ask for a window to score of every source, and so perhaps for more than there are.
+  if (s.text && s.text->windows() <= text.windows) quantize.text = std::move(s.text);
+  return allocation;
 }
 
 Table allocation_table(const Allocation& a) {

@@ -5,6 +5,7 @@
 
 #include "base/report.h"
 #include "compress/allocation.h"
+#include "compress/quantize_model.h"
 #include "sensitivity.h"
 
 namespace planeloom {
@@ -18,11 +19,12 @@ struct AllocateOptions {
 /// --allocate and, of no use without it, --choices and --grain.
 void add_allocate_options(CLI::App* command, AllocateOptions& o);
 
-/// Measures what the metric needs, a text of these sources where it reads one, and allocates. Bits
-/// are of the linears, every scale counted.
+/// Measures what the metric needs, on the calibration text where it reads one, allocates
+/// `bits_per_weight` of the linears, every scale counted, and gives every linear its form; what was
+/// read is not read again.
 Result<Allocation> allocate_bits(const Model& model, const AllocateOptions& o,
-                                 const CalibrationOptions& text, double bits_per_weight,
-                                 const Compute& compute, Progress& progress);
+                                 double bits_per_weight, const Compute& compute, Progress& progress,
+                                 QuantizeOptions& quantize);
 
 /// Where the bits went, and what each step to a larger form bought.
 Table allocation_table(const Allocation& allocation);

@@ -244,14 +244,8 @@ Status run(Options& o) {
   o.quantize.guide_windows = std::min(o.quantize.guide_windows, calibration.windows);
   std::optional<Allocation> allocation;
   if (!o.allocate.metric.empty()) {
-    if (!calibration.none()) {  // told before hours of measuring
-      PL_TRY(const auto tokenizer, Tokenizer::from_metadata(model.file->metadata()));
-      PL_CHECK(check_calibration(*tokenizer, calibration));
-    }
     PL_TRY(allocation,
-           allocate_bits(model, o.allocate, calibration, to_share, context->compute(), progress));
-    PL_TRY(const std::vector<Form> forms, parse_forms(o.allocate.forms));
-    o.quantize.own = allocation->options(forms);
+           allocate_bits(model, o.allocate, to_share, context->compute(), progress, o.quantize));
   }
   o.quantize.learn_outputs = [&](const Model& original, const CalibrationText& text) {
     return output_gradients(original, text, calibration.seed, context->compute(), progress);

@@ -183,7 +183,9 @@ Report make_report(const Options& o, const Sensitivity& s, AppContext& context) 
   Report r;
   r.title = "Sensitivity of layers";
   r.config = {{"model", o.model}};
-  if (!s.text.empty()) r.config.emplace_back("text", s.text);
+  if (s.text)
+    r.config.emplace_back("text", fmt::format("{}; the last {} windows scored", s.text->description,
+                                              s.scored_windows));
   r.seed = o.sensitivity.text.seed;
   r.environment = host_environment(context.threads(), context.isa());
   r.tables.push_back(layer_table(s.metrics));

@@ -36,27 +36,29 @@ void take(std::vector<Metric> from, const SensitivityOptions& o, std::vector<Met
     if (o.wants(m.name)) to.push_back(std::move(m));
 }
 
-/// The text that is read, and the last part of it, which is scored.
-struct Texts {
-  CalibrationText learn, score;
-};
-Result<Texts> read_texts(const Model& model, const SensitivityOptions& o, const Compute& compute,
-                         Progress& progress) {
+/// The text that measures read.
+Result<CalibrationText> read_text(const Model& model, const SensitivityOptions& o,
+                                  const Compute& compute, Progress& progress) {
   if (o.text.none()) return fail("[scores] lieq, lim and the oracle read a text: not with none");
   CalibrationOptions options = o.text;
   const auto sources = static_cast<int64_t>(options.sources.size());
   options.windows = std::max(2 * sources, o.text_tokens / options.context);
   PL_TRY(const auto tokenizer, Tokenizer::from_metadata(model.file->metadata()));
-  PL_TRY(const CalibrationText text,
+  PL_TRY(CalibrationText text,
          calibration_text(model, *tokenizer, compute, options, nullptr, progress));
   if (text.windows() < 2)
     return fail(
         "[scores] {}: one to learn from and another to score wanted, a text of {} tokens at least",
         text.description, 2 * options.context);
-  // Every source has its turn in what is scored; a short file gives less of both.
-  const int64_t score = std::clamp<int64_t>(o.score_tokens / options.context, sources,
-                                            std::max(sources, text.windows() / 2));
-  return Texts{text.first(text.windows() - score), text.last(score)};
+  return text;
+}
+
+/// How many of its windows, the last, are scored: every source has its turn in them; a short file
+/// gives less of both.
+int64_t scored_windows(const CalibrationText& text, const SensitivityOptions& o) {
+  const auto sources = static_cast<int64_t>(o.text.sources.size());
+  return std::clamp<int64_t>(o.score_tokens / text.context, sources,
+                             std::max(sources, text.windows() / 2));
 }
 
 /// The form nearest to two bits, scales counted: what measures are held against.
@@ -116,11 +118,12 @@ Status measure_sensitivity(const Model& model, const SensitivityOptions& o, cons
   const auto begin = std::chrono::steady_clock::now();
   PL_TRY(const std::vector<Form> forms, parse_forms(o.forms));
   if (o.wants(kOracle)) PL_CHECK(bits_range(model, forms));  // told before anything is measured
-  std::optional<Texts> texts;
+  CalibrationText learn, score;
   if (any_of(o, kOfText) || o.wants(kOracle)) {
-    PL_TRY(texts, read_texts(model, o, compute, progress));
-    out.text = fmt::format("{}; the last {} windows scored", texts->learn.description,
-                           texts->score.windows());
+    PL_TRY(out.text, read_text(model, o, compute, progress));
+    out.scored_windows = scored_windows(*out.text, o);
+    learn = out.text->first(out.text->windows() - out.scored_windows);
+    score = out.text->last(out.scored_windows);
   }
   const WeightParts parts{any_of(o, kOfRoles), any_of(o, kOfMatrices), any_of(o, kOfEnergies)};
   if (parts.roles || parts.matrices || parts.energies) {
@@ -129,13 +132,13 @@ Status measure_sensitivity(const Model& model, const SensitivityOptions& o, cons
   }
   take(plain_metrics(model.config.layers), o, out.metrics);
   if (any_of(o, kOfText)) {
-    PL_TRY(out.on_text, measure_on_text(model, texts->score, o.text.seed, compute, progress));
+    PL_TRY(out.on_text, measure_on_text(model, score, o.text.seed, compute, progress));
     take(text_metrics(*out.on_text), o, out.metrics);
   }
   if (o.wants(kOracle)) {
     PL_TRY(out.oracle,
-           measure_oracle(model, texts->learn, texts->score,
-                          {forms, o.text.seed, cache_dir() / "oracle"}, compute, progress));
+           measure_oracle(model, learn, score, {forms, o.text.seed, cache_dir() / "oracle"},
+                          compute, progress));
     out.oracle_at = out.metrics.size();
     out.metrics.push_back(oracle_metric(*out.oracle, two_bits(model, forms)));
   }

@@ -37,8 +37,9 @@ struct Sensitivity {
   std::optional<WeightMeasures> weights;  // what they are made of
   std::optional<TextMeasures> on_text;
   std::optional<Oracle> oracle;
-  size_t oracle_at = 0;  // of metrics, with an oracle: its form of two bits or so
-  std::string text;      // where it came from; empty: none was read
+  size_t oracle_at = 0;                 // of metrics, with an oracle: its form of two bits or so
+  std::optional<CalibrationText> text;  // that was read
+  int64_t scored_windows = 0;           // of it, the last
   double seconds = 0;
 };
 

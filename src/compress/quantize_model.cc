@@ -141,12 +141,17 @@ class Run {
       for (const auto& [name, w] : matrices(l)) total_ += weights_of(*w);
   }
 
-  /// Reads the calibration text, or lets the model write it, and embeds it.
+  /// Reads the calibration text, or lets the model write it.
+  Result<CalibrationText> calibration() {
+    if (options_.text) return std::move(*options_.text);
+    PL_TRY(const auto tokenizer, Tokenizer::from_metadata(model_.file->metadata()));
+    return calibration_text(model_, *tokenizer, compute_, options_.calibration, &workspace_,
+                            progress_);
+  }
+
   Status prepare() {
     if (!reads_text(options_)) return {};
-    PL_TRY(const auto tokenizer, Tokenizer::from_metadata(model_.file->metadata()));
-    PL_TRY(CalibrationText text, calibration_text(model_, *tokenizer, compute_,
-                                                  options_.calibration, &workspace_, progress_));
+    PL_TRY(CalibrationText text, calibration());
     summary.calibration = text.description;
     summary.calibration_tokens = static_cast<int64_t>(text.tokens.size());
     if (options_.guide_windows > 0) {

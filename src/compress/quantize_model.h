@@ -19,6 +19,7 @@ struct QuantizeOptions {
   std::map<std::pair<int64_t, Linear>, QuantOptions> own;
   /// Read by methods that use the Hessian (reads_hessian); with kNoSource they do without.
   CalibrationOptions calibration;
+  std::optional<CalibrationText> text;  // which that has given already, if it has
   /// Rotates the inputs of every linear (codecs/rotation.h) by this seed.
   std::optional<uint32_t> rotation_seed;
   /// How much of what the layers before have lost a linear makes up for, 0 to 1 (upstream.h), and
