@@ -55,14 +55,14 @@ void add_allocate_options(CLI::App* command, AllocateOptions& o) {
 }
 
 Result<Allocation> allocate_bits(const Model& model, const AllocateOptions& o,
-                                 double bits_per_weight, const Compute& compute, Progress& progress,
+                                 const std::vector<Form>& forms, double bits_per_weight,
+                                 const Compute& compute, Progress& progress,
                                  QuantizeOptions& quantize) {
   const CalibrationOptions& text = quantize.calibration;
   if (!text.none()) {  // told before hours of measuring
     PL_TRY(const auto tokenizer, Tokenizer::from_metadata(model.file->metadata()));
     PL_CHECK(check_calibration(*tokenizer, text));
   }
-  PL_TRY(const std::vector<Form> forms, parse_forms(o.forms));
   SensitivityOptions sensitivity;
   sensitivity.metrics = {o.metric};
   sensitivity.text = text;

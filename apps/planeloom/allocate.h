@@ -23,7 +23,8 @@ void add_allocate_options(CLI::App* command, AllocateOptions& o);
 /// `bits_per_weight` of the linears, every scale counted, and gives every linear its form; what was
 /// read is not read again.
 Result<Allocation> allocate_bits(const Model& model, const AllocateOptions& o,
-                                 double bits_per_weight, const Compute& compute, Progress& progress,
+                                 const std::vector<Form>& forms, double bits_per_weight,
+                                 const Compute& compute, Progress& progress,
                                  QuantizeOptions& quantize);
 
 /// Where the bits went, and what each step to a larger form bought.

@@ -13,9 +13,9 @@
 #include "commands.h"
 #include "common.h"
 #include "compress/awq.h"
-#include "compress/bit_budget.h"
 #include "compress/memory.h"
 #include "compress/quantize_model.h"
+#include "compress/size_budget.h"
 #include "distill_options.h"
 #include "score.h"
 #include "train/output_gradients.h"
@@ -50,6 +50,8 @@ struct Options {
 /// models of up to some half a billion parameters.
 constexpr int64_t kChosenTokens = 12288, kChosenGuide = 4096;
 constexpr uint64_t kChosenGuideBytes = uint64_t{1} << 30;
+constexpr const char* kChosenMeasure =
+    "kinds";  // the best of those that read weights alone (docs/allocation.md)
 
 /// "down=3"; none of what is not written so.
 std::optional<std::pair<Linear, int>> linear_bits(const std::string& pair) {
@@ -66,9 +68,12 @@ Report make_report(const Options& o, const QuantizeSummary& s,
                    const std::optional<Allocation>& allocation,
                    const std::optional<DistillSummary>& distilled, AppContext& context) {
   Report r;
-  const std::string method = o.awq ? "awq" : allocation ? "mixed" : o.quantize.quant.method;
-  r.title = allocation ? fmt::format("Quantization in forms by {}", o.allocate.metric)
-                       : fmt::format("Quantization with {}", method);
+  const bool mixed = std::ranges::any_of(o.quantize.own, [&](const auto& own) {
+    return own.second.method != o.quantize.quant.method;
+  });
+  const std::string method = o.awq ? "awq" : mixed ? "mixed" : o.quantize.quant.method;
+  r.title = mixed ? fmt::format("Quantization in forms by {}", o.allocate.metric)
+                  : fmt::format("Quantization with {}", method);
   r.config = {{"model", o.model}, {"method", method}};
   if (allocation)
     r.config.emplace_back("forms", fmt::format("{}", fmt::join(allocation->forms, ", ")));
@@ -174,38 +179,48 @@ Result<ScoredModel> score_after(const Options& o, const std::filesystem::path& o
   return score_model(o.out, text, options, compute, reference.get(), progress);
 }
 
-/// Bits for every linear, as --bpw or --size say; those of linears that --allocate has to share.
-Result<double> set_bits(Options& o, const Model& model) {
-  QuantizeOptions& quantize = o.quantize;
-  std::optional<BitBudget> budget;
+/// What --bpw or --size leave for the linears, and what each of them may be.
+struct Share {
+  std::vector<Form> forms;  // empty: as --bits say
+  double bits_per_weight = 0;
+};
+
+/// The method as it is set up, of one to four bits.
+std::vector<Form> forms_of(const QuantOptions& quant) {
   std::vector<Form> forms;
-  double to_share = o.bpw;
-  if (!o.allocate.metric.empty()) {
-    PL_TRY(forms, parse_forms(o.allocate.forms));
+  for (int bits = 1; bits <= kMaxTrellisBits; ++bits) {
+    Form& form = forms.emplace_back(Form{fmt::format("{}{}", quant.method, bits), quant});
+    form.quant.bits = bits;
+  }
+  return forms;
+}
+
+Result<Share> share_of(Options& o, const Model& model) {
+  Share share{{}, o.bpw};
+  const bool named = !o.allocate.metric.empty();
+  if (named) {
+    PL_TRY(share.forms, parse_forms(o.allocate.forms));
+  } else if (o.bpw != 0 || !o.size.empty()) {
+    o.allocate.metric = kChosenMeasure;
+    share.forms = forms_of(o.quantize.quant);
   }
   if (!o.size.empty()) {
     PL_TRY(const uint64_t bytes, parse_bytes(o.size));
-    PL_TRY(SizeBudget whole, trellis_within_bytes(model, bytes, forms));
-    quantize.embedding_bits = whole.embedding_bits;
-    to_share = whole.most_bits;
-    budget = std::move(whole.linears);
+    PL_TRY(const SizeBudget whole, within_bytes(model, bytes, share.forms));
+    o.quantize.embedding_bits = whole.embedding_bits;
+    share.bits_per_weight = whole.bits_per_weight;
   }
-  if (!forms.empty()) {
-    quantize.quant = forms[0].quant;
-    PL_CHECK(check_budget(model, forms, to_share));
-    const auto bytes = [](const Form& f) { return f.quant.coefficients == Coefficients::kByte; };
-    if (const auto form = std::ranges::find_if(forms, bytes); o.distills() && form != forms.end())
-      return fail("[quantize] --distill tunes fp16 scales: not with --choices {}", form->name);
-    return to_share;
-  }
-  if (o.bpw != 0) {
-    const QuantOptions& quant = quantize.quant;
-    PL_TRY(budget, quant.method == "trellis"
-                       ? trellis_within(model, o.bpw)
-                       : planes_within(model, quant.group, quant.coefficients, o.bpw));
-  }
-  if (budget) budget->give(quantize);
-  return 0;
+  if (share.forms.empty()) return share;
+  PL_CHECK(check_budget(model, share.forms, share.bits_per_weight));
+  // One bit is far from what the measure was fitted to: not where two fit.
+  const std::vector<Form> two(share.forms.begin() + 1, share.forms.end());
+  if (!named && check_budget(model, two, share.bits_per_weight)) share.forms = two;
+  o.quantize.quant = share.forms[0].quant;
+  const auto bytes = [](const Form& f) { return f.quant.coefficients == Coefficients::kByte; };
+  if (const auto form = std::ranges::find_if(share.forms, bytes);
+      o.distills() && form != share.forms.end())
+    return fail("[quantize] --distill tunes fp16 scales: not with --choices {}", form->name);
+  return share;
 }
 
 Status run(Options& o) {
@@ -225,7 +240,7 @@ Status run(Options& o) {
         write_awq_scaled(model, awq_scaled(o), calibration, quant, context->compute(), progress));
     PL_TRY(model, load_model(awq_scaled(o)));
   }
-  PL_TRY(const double to_share, set_bits(o, model));
+  PL_TRY(const Share share, share_of(o, model));
   if (o.guide_if_small && has_output_gradients(model) &&
       OutputMoments::bytes(model) <= kChosenGuideBytes)
     o.guide_tokens = kChosenGuide;
@@ -244,8 +259,8 @@ Status run(Options& o) {
   o.quantize.guide_windows = std::min(o.quantize.guide_windows, calibration.windows);
   std::optional<Allocation> allocation;
   if (!o.allocate.metric.empty()) {
-    PL_TRY(allocation,
-           allocate_bits(model, o.allocate, to_share, context->compute(), progress, o.quantize));
+    PL_TRY(allocation, allocate_bits(model, o.allocate, share.forms, share.bits_per_weight,
+                                     context->compute(), progress, o.quantize));
   }
   o.quantize.learn_outputs = [&](const Model& original, const CalibrationText& text) {
     return output_gradients(original, text, calibration.seed, context->compute(), progress);

@@ -13,7 +13,7 @@
 namespace planeloom {
 namespace {
 
-const std::vector<std::string> kOfRoles{"nsds", "nsds-product"}, kOfEnergies{"stream"},
+const std::vector<std::string> kOfRoles{"nsds", "nsds-product"}, kOfEnergies{"kinds", "stream"},
     kPlain{"uniform", "index"}, kOfMatrices{"kurtosis", "kurtboost", "zd", "mse"},
     kOfText{"lieq", "lieq-compactness", "lieq-drop", "lieq-energy", "lim"};
 constexpr const char* kOracle = "oracle";

@@ -122,15 +122,14 @@ Result<Allocation> allocate_by_metric(const Model& model, const Metric& metric,
     for (const Linear linear : kBlockLinears) of_linear.push_back(metric.of(l, linear));
   const bool layers = grain == Grain::kLayer;
   const std::vector<double> z = unusual(layers ? metric.layer : of_linear);
-  return allocate_forms(model, forms, grain, bits_per_weight,
-                        metric.is_cost ? "share of the stream x error" : "sensitivity x error",
-                        [&](const Allocation::Item& item, size_t f) {
-                          const auto l = static_cast<size_t>(item.layer);
-                          const size_t at =
-                              layers ? l : l * kLinears + static_cast<size_t>(item.linears[0]);
-                          const double value = layers ? metric.layer[at] : of_linear[at];
-                          return (metric.is_cost ? value : softplus(z[at])) * error[f];
-                        });
+  return allocate_forms(
+      model, forms, grain, bits_per_weight, metric.is_cost ? "cost x error" : "sensitivity x error",
+      [&](const Allocation::Item& item, size_t f) {
+        const auto l = static_cast<size_t>(item.layer);
+        const size_t at = layers ? l : l * kLinears + static_cast<size_t>(item.linears[0]);
+        const double value = layers ? metric.layer[at] : of_linear[at];
+        return (metric.is_cost ? value : softplus(z[at])) * error[f];
+      });
 }
 
 Result<Allocation> allocate_by_oracle(const Model& model, const Oracle& oracle,

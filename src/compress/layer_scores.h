@@ -54,10 +54,12 @@ Result<WeightMeasures> measure_weights(const Model& model, WeightParts parts,
                                        const Compute& compute, Progress& progress);
 
 /// Of roles: "nsds" (published code: strength / directions) and "nsds-product" (strength x
-/// directions), by layer and by linear: a linear has the scores of its role. Of energies: "stream"
-/// (alloc/stream.h), Planeloom's own. Of matrices, to compare with: "kurtosis", "kurtboost" (arXiv
-/// 2503.06518: kurtosis, as much again where it jumps by more than two deviations from the layer
-/// before), "zd" (arXiv 2406.17415: fewer weights beyond one deviation, more important), "mse".
+/// directions), by layer and by linear: a linear has the scores of its role. Of energies,
+/// Planeloom's own: "stream" (alloc/stream.h) and "kinds" (what linears of its kind lost in
+/// SmolLM2-135M, a little more or less by the stream: nats). Of matrices, to compare with:
+/// "kurtosis", "kurtboost" (arXiv 2503.06518: kurtosis, as much again where it jumps by more than
+/// two deviations from the layer before), "zd" (arXiv 2406.17415: fewer weights beyond one
+/// deviation, more important), "mse".
 std::vector<Metric> weight_metrics(const WeightMeasures& measures);
 
 /// What measures nothing: "uniform" (an order that spreads the first so many evenly over the

@@ -56,7 +56,7 @@ TEST_F(Scores, AWholePassIsPerplexity) {
 }
 
 TEST_F(Scores, WhatIsNotAskedForIsNotMeasured) {
-  const size_t metrics[] = {2, 4, 1};  // of roles, matrices, energies
+  const size_t metrics[] = {2, 4, 2};  // of roles, matrices, energies
   for (size_t part = 0; part < 3; ++part) {
     const auto weights = measure_weights(model, {part == 0, part == 1, part == 2}, compute, silent);
     ASSERT_TRUE(weights) << weights.error().message;
@@ -65,6 +65,28 @@ TEST_F(Scores, WhatIsNotAskedForIsNotMeasured) {
     EXPECT_EQ(weights->energies.empty(), part != 2);
     EXPECT_EQ(weight_metrics(*weights).size(), metrics[part]);
   }
+}
+
+TEST_F(Scores, KindsAreOfTheStreamAndOfTheKindOfLinear) {
+  const auto weights = measure_weights(model, {false, false, true}, compute, silent);
+  ASSERT_TRUE(weights) << weights.error().message;
+  const std::vector<Metric> metrics = weight_metrics(*weights);
+  const auto named = [&](std::string_view name) {
+    return *std::ranges::find(metrics, name, &Metric::name);
+  };
+  const Metric kinds = named("kinds"), stream = named("stream");
+  EXPECT_TRUE(kinds.is_cost);
+  for (const Linear linear : kBlockLinears) {
+    // Of one kind the ratio of costs is a power of that of shares, the same for all kinds.
+    const double cost = kinds.of(1, linear) / kinds.of(0, linear),
+                 share = stream.of(1, linear) / stream.of(0, linear);
+    EXPECT_NEAR(cost, std::pow(share, 0.35), 1e-9 * cost);
+  }
+  // Values and outputs share their share; one in a value costs more.
+  EXPECT_NEAR(kinds.of(0, Linear::kV) / kinds.of(0, Linear::kO), 0.12 / 0.044, 1e-9);
+  double sum = 0;
+  for (const Linear linear : kBlockLinears) sum += kinds.of(1, linear);
+  EXPECT_DOUBLE_EQ(kinds.layer[1], sum);
 }
 
 TEST_F(Scores, EveryMetricHasEveryLayerAndIsTheSameForAnyThreads) {
@@ -82,7 +104,7 @@ TEST_F(Scores, EveryMetricHasEveryLayerAndIsTheSameForAnyThreads) {
     for (Metric& m : weight_metrics(*weights)) metrics[threads - 1].push_back(std::move(m));
     for (Metric& m : text_metrics(*on_text)) metrics[threads - 1].push_back(std::move(m));
   }
-  ASSERT_EQ(metrics[0].size(), 14);
+  ASSERT_EQ(metrics[0].size(), 15);
   for (size_t i = 0; i < metrics[0].size(); ++i) {
     const Metric &a = metrics[0][i], &b = metrics[1][i];
     EXPECT_EQ(a.layer.size(), model.layers.size()) << a.name;

@@ -21,18 +21,18 @@ ALLOCATIONS = {
     "NSDS, layers": ("nsds", "layer"),
     "LieQ, layers": ("lieq", "layer"),
     "stream, layers": ("stream", "layer"),
+    "kinds, layers": ("kinds", "layer"),
     "oracle, layers": ("oracle", "layer"),
     "uniform, tensors": ("uniform", "tensor"),
     "NSDS, tensors": ("nsds", "tensor"),
     "stream, tensors": ("stream", "tensor"),
     "oracle, tensors": ("oracle", "tensor"),
-    "--bpw alone": (None, None),
+    "kinds, tensors": ("kinds", "tensor"),
 }
 
 
 def options(measure, grain, bits):
-    allocate = f"--allocate {measure} --grain {grain} --choices {CHOICES} " if measure else ""
-    return f"{allocate}--upstream 0 --guide 0 --bpw {bits} --calibration-tokens {TOKENS}"
+    return f"--allocate {measure} --grain {grain} --choices {CHOICES} --upstream 0 --guide 0 --bpw {bits} --calibration-tokens {TOKENS}"
 
 
 def measured(study):
