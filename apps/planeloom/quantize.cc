@@ -327,9 +327,9 @@ void add_quantize(CLI::App& app) {
   auto* bpw = command
                   ->add_option("--bpw,--target-bpw", o->bpw,
                                "So many bits per weight over the linears at most, every scale "
-                               "counted: the best that is known for them, a trellis whose more "
-                               "sensitive linears have one bit more, or the same with the "
-                               "bit-planes of a --method")
+                               "counted: the best that is known for them, a trellis, or the "
+                               "bit-planes of a --method, every linear with bits of its own by "
+                               "--allocate kinds unless that names another measure")
                   ->check(CLI::Range(1.0, 8.0));
   auto* size = command
                    ->add_option("--size", o->size,
