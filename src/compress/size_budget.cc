@@ -1,9 +1,9 @@
 #include "compress/size_budget.h"
 
-#include <algorithm>
 #include <cmath>
+#include <map>
+#include <string>
 
-#include "codecs/planes.h"
 #include "codecs/rotation.h"
 #include "codecs/trellis.h"
 #include "compress/allocation.h"
