@@ -149,6 +149,7 @@ class Run {
                             progress_);
   }
 
+  /// Embeds it, where there is one.
   Status prepare() {
     if (!reads_text(options_)) return {};
     PL_TRY(CalibrationText text, calibration());
