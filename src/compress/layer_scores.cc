@@ -257,7 +257,7 @@ Result<double> perplexity_from(TextPass& pass, int64_t first, const Compute& com
                         std::vector<float>& scratch) {
     return negative_log_likelihood(*compute.kernels, logits, next, scratch);
   };
-  PL_TRY(const double mean, pass.mean_loss(first, loss));
+  PL_TRY(const double mean, pass.mean_loss(first, TextPass::End::kLogits, loss));
   if (!std::isfinite(std::exp(mean)))
     return fail(
         "[scores] the model reads the text from layer {} on with a perplexity of {}: its weights "

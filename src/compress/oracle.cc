@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <atomic>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -10,10 +9,10 @@
 #include "base/hash.h"
 #include "codecs/planes.h"
 #include "compress/decode_rows.h"
+#include "compress/sampled_divergence.h"
 #include "compress/statistics.h"
 #include "compress/text_pass.h"
 #include "compress/workspace.h"
-#include "eval/perplexity.h"
 
 namespace planeloom {
 namespace {
@@ -70,7 +69,7 @@ std::string fingerprint(const Model& model, const CalibrationText& learn,
                         const CalibrationText& score, const OracleOptions& o) {
   Sha256 hash;
   const auto add = [&](std::string_view text) { hash.update(std::as_bytes(std::span(text))); };
-  add(fmt::format("oracle 4 {} seed {} learn {} x {} score {} x {}\n", model_hash(model),
+  add(fmt::format("oracle 5 {} seed {} learn {} x {} score {} x {}\n", model_hash(model),
                   o.rotation_seed, learn.windows(), learn.context, score.windows(), score.context));
   for (const CalibrationText* text : {&learn, &score})
     hash.update(std::as_bytes(std::span(text->tokens)));
@@ -135,7 +134,11 @@ class Kept {
 class Run {
  public:
   Run(const Model& model, const OracleOptions& options, const Compute& compute, Progress& progress)
-      : model_(model), options_(options), compute_(compute), progress_(progress) {
+      : model_(model),
+        options_(options),
+        compute_(compute),
+        progress_(progress),
+        reference_(model_) {
     for (Form& form : options_.forms) form.quant.isa = compute.kernels->isa;
   }
 
@@ -145,14 +148,12 @@ class Run {
     // Rounded activations would round otherwise in all later layers once one linear has changed,
     // and count as a loss of its own (docs/allocation.md).
     PL_TRY(score_, TextPass::create(model_, score, {ActivationMode::kFloat, true}, compute_));
-    PL_TRY(reference_, LogitStore::create(score_->scored(), model_.vocab()));
-    Status stored;
-    PL_CHECK(score_->finish(0, [&](int64_t, Rows logits, std::span<const int32_t>) {
-      for (int64_t r = 0; stored && r < logits.rows; ++r)
-        stored =
-            reference_->append({logits.data + r * logits.cols, static_cast<size_t>(logits.cols)});
-    }));
-    return stored;
+    return score_->finish(
+        0, TextPass::End::kLogits, [&](int64_t, Rows logits, std::span<const int32_t>) {
+          for (int64_t r = 0; r < logits.rows; ++r)
+            reference_.add({logits.data + r * logits.cols, static_cast<size_t>(logits.cols)},
+                           *compute_.kernels);
+        });
   }
 
   Status skip() {
@@ -210,19 +211,12 @@ class Run {
     return std::move(made.matrix);
   }
 
-  /// An error where the reference's row cannot be read; its sum is NaN then, too.
   Result<double> divergence(int64_t from) {
-    std::atomic<bool> unread = false;
-    const auto loss = [&](int64_t row, std::span<const float> logits, int32_t,
-                          std::vector<float>& scratch) {
-      std::vector<float> buffer;  // where the reference lies on disk
-      const auto reference = reference_->row(row, buffer);
-      if (!reference) unread = true;
-      return reference ? kl_divergence(*compute_.kernels, *reference, logits, scratch) : NAN;
-    };
-    PL_TRY(const double mean, score_->mean_loss(from, loss));
-    if (unread) return fail("[oracle] the model's logits cannot be read back");
-    return mean;
+    return score_->mean_loss(
+        from, TextPass::End::kHeadInput,
+        [&](int64_t row, std::span<const float> input, int32_t, std::vector<float>& scratch) {
+          return reference_(row, input, *compute_.kernels, scratch);
+        });
   }
 
   Model model_;
@@ -230,7 +224,7 @@ class Run {
   const Compute& compute_;
   Progress& progress_;
   std::unique_ptr<TextPass> learn_, score_;
-  std::unique_ptr<LogitStore> reference_;
+  SampledDivergence reference_;
   std::vector<float> weights_;
 };
 

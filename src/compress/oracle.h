@@ -19,7 +19,7 @@ struct OracleOptions {
   std::filesystem::path folder;
 };
 
-/// Mean KL(model || model with that linear in that form), nats.
+/// Mean KL(model || model with that linear in that form), nats (compress/sampled_divergence.h).
 struct Oracle {
   std::vector<std::string> forms;
   std::vector<std::array<std::vector<double>, kLinears>> kl;  // (layers) by Linear: (forms)
@@ -27,8 +27,8 @@ struct Oracle {
 };
 
 /// Quantizes every linear in every form with the Hessian of `learn`, one at a time, and reads
-/// `score` from its layer on. Memory: the hidden states of both texts and the model's logits on
-/// `score`. The same figures for any number of threads. An error after Ctrl-C says how to go on.
+/// `score` from its layer on. Memory: the hidden states of both texts. The same figures for any
+/// number of threads. An error after Ctrl-C says how to go on.
 Result<Oracle> measure_oracle(const Model& model, const CalibrationText& learn,
                               const CalibrationText& score, const OracleOptions& options,
                               const Compute& compute, Progress& progress);

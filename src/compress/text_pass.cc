@@ -7,8 +7,8 @@
 namespace planeloom {
 namespace {
 
-constexpr int64_t kLossRows = 4;     // that a thread takes at a time
-constexpr int64_t kLogitRows = 128;  // at a time: a head is unpacked for each so many
+constexpr int64_t kLossRows = 4;   // that a thread takes at a time
+constexpr int64_t kEndRows = 128;  // at a time: a head is unpacked for each so many
 
 Status check_stop(int64_t layer) {
   return interrupted() ? fail("[text] interrupted in layer {}", layer) : Status{};
@@ -46,10 +46,10 @@ Status TextPass::pass(Hooks* hooks) {
   return {};
 }
 
-Status TextPass::finish(int64_t first, Sink sink) {
-  const int64_t width = model_.config.width, vocab = model_.vocab(), begin = first_scored(),
-                end = text_.context - 1;
-  logits_.resize(static_cast<size_t>(kLogitRows * vocab));
+Status TextPass::finish(int64_t first, End end, Sink sink) {
+  const int64_t width = model_.config.width, last = text_.context - 1;
+  const int64_t cols = end == End::kLogits ? model_.vocab() : width;
+  ends_.resize(static_cast<size_t>(kEndRows * cols));
   int64_t row = 0;
   for (int64_t i = 0; i < text_.windows(); ++i) {
     PL_CHECK(check_stop(layer_));
@@ -57,10 +57,14 @@ Status TextPass::finish(int64_t first, Sink sink) {
                 window_.begin());
     for (int64_t l = first; l < model_.config.layers; ++l)
       session_->run_layer(l, window_.data(), text_.context, 0);
-    for (int64_t t = begin; t < end; t += kLogitRows) {
-      const int64_t rows = std::min(kLogitRows, end - t);
-      session_->logits(window_.data() + t * width, rows, logits_.data());
-      sink(row, {logits_.data(), rows, vocab},
+    for (int64_t t = first_scored(); t < last; t += kEndRows) {
+      const int64_t rows = std::min(kEndRows, last - t);
+      const float* hidden = window_.data() + t * width;
+      if (end == End::kLogits)
+        session_->logits(hidden, rows, ends_.data());
+      else
+        session_->head_input(hidden, rows, ends_.data());
+      sink(row, {ends_.data(), rows, cols},
            text_.window(i).subspan(static_cast<size_t>(t + 1), static_cast<size_t>(rows)));
       row += rows;
     }
@@ -68,21 +72,21 @@ Status TextPass::finish(int64_t first, Sink sink) {
   return {};
 }
 
-Result<double> TextPass::mean_loss(int64_t first, Loss loss) {
+Result<double> TextPass::mean_loss(int64_t first, End end, Loss loss) {
   double sum = 0;
   std::vector<double> losses;
-  const auto add = [&](int64_t row, Rows logits, std::span<const int32_t> next) {
+  const auto add = [&](int64_t row, Rows ends, std::span<const int32_t> next) {
     losses.resize(next.size());
-    compute_.pool->parallel_for(logits.rows, kLossRows, [&](int64_t begin, int64_t end, int) {
+    compute_.pool->parallel_for(ends.rows, kLossRows, [&](int64_t begin, int64_t stop, int) {
       std::vector<float> scratch;
-      for (int64_t r = begin; r < end; ++r)
+      for (int64_t r = begin; r < stop; ++r)
         losses[static_cast<size_t>(r)] =
-            loss(row + r, {logits.data + r * logits.cols, static_cast<size_t>(logits.cols)},
+            loss(row + r, {ends.data + r * ends.cols, static_cast<size_t>(ends.cols)},
                  next[static_cast<size_t>(r)], scratch);
     });
     for (const double x : losses) sum += x;
   };
-  PL_CHECK(finish(first, add));
+  PL_CHECK(finish(first, end, add));
   return sum / static_cast<double>(scored());
 }
 

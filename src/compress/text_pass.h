@@ -33,16 +33,18 @@ class TextPass {
   /// Ctrl-C, here and below: what was read so far is of no use.
   Status pass(Hooks* hooks);
 
-  /// Some scored predictions, row ... of them: their logits, and the tokens that came.
-  using Sink = FunctionRef<void(int64_t row, Rows logits, std::span<const int32_t> next)>;
-  /// Runs layers first ... of the model and its head on what layer() reads, which stays as it is.
-  Status finish(int64_t first, Sink sink);
+  /// What is seen of a prediction: logits (vocab), or what the head would read for them (width).
+  enum class End { kLogits, kHeadInput };
+  /// Some scored predictions, row ... of them: their ends, and the tokens that came.
+  using Sink = FunctionRef<void(int64_t row, Rows ends, std::span<const int32_t> next)>;
+  /// Runs layers first ... of the model on what layer() reads, which stays as it is.
+  Status finish(int64_t first, End end, Sink sink);
 
   /// What one prediction costs; called by several threads at once, each with a scratch of its own.
-  using Loss = FunctionRef<double(int64_t row, std::span<const float> logits, int32_t next,
+  using Loss = FunctionRef<double(int64_t row, std::span<const float> end, int32_t next,
                                   std::vector<float>& scratch)>;
   /// finish() with the mean of `loss` over all predictions: the same for any number of threads.
-  Result<double> mean_loss(int64_t first, Loss loss);
+  Result<double> mean_loss(int64_t first, End end, Loss loss);
 
  private:
   TextPass(const Model& model, CalibrationText text, bool score_all, const Compute& compute)
@@ -55,7 +57,7 @@ class TextPass {
   bool score_all_;
   std::unique_ptr<Session> session_;
   int64_t layer_ = 0;
-  std::vector<float> hidden_, window_, logits_;
+  std::vector<float> hidden_, window_, ends_;
 };
 
 }  // namespace planeloom

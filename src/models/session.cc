@@ -83,7 +83,7 @@ Status Session::embed(std::span<const int32_t> tokens, float* hidden) {
 bool Session::logits(const float* hidden, int64_t tokens, float* out) {
   const Config& c = model_.config;
   reserve(tokens);
-  norm_rows(hidden, model_.output_norm, tokens, normed_.data());
+  head_input(hidden, tokens, normed_.data());
   input_.set(normed_.data(), c.width, tokens, c.width);
   if (hooks_ && hooks_->before_linear(c.layers, Linear::kHead, {normed_.data(), tokens, c.width}) ==
                     Hooks::Flow::kStop)

@@ -63,6 +63,10 @@ class Session {
   /// Final norm and head of `tokens` rows of hidden. logits: (tokens, vocab). False when a hook
   /// stopped it.
   bool logits(const float* hidden, int64_t tokens, float* out);
+  /// The final norm alone. out: (tokens, width).
+  void head_input(const float* hidden, int64_t tokens, float* out) {
+    norm_rows(hidden, model_.output_norm, tokens, out);
+  }
 
  private:
   Session(const Model& model, Compute compute, const SessionOptions& options);

@@ -42,7 +42,7 @@ TEST_F(Scores, AWholePassIsPerplexity) {
                             std::vector<float>& scratch) {
     return negative_log_likelihood(*compute.kernels, logits, next, scratch);
   };
-  const double mean = (*pass)->mean_loss(0, surprise).value();
+  const double mean = (*pass)->mean_loss(0, TextPass::End::kLogits, surprise).value();
   SessionOptions session;
   session.cache = DType::kF32;
   const auto scored =
@@ -52,7 +52,7 @@ TEST_F(Scores, AWholePassIsPerplexity) {
   EXPECT_NEAR(std::exp(mean), scored->perplexity, 1e-9 * scored->perplexity);
   // From a layer further on it is the same as long as nothing was changed or left out.
   ASSERT_TRUE((*pass)->pass(nullptr));
-  EXPECT_EQ((*pass)->mean_loss(1, surprise).value(), mean);
+  EXPECT_EQ((*pass)->mean_loss(1, TextPass::End::kLogits, surprise).value(), mean);
 }
 
 TEST_F(Scores, WhatIsNotAskedForIsNotMeasured) {
