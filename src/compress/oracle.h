@@ -23,7 +23,6 @@ struct OracleOptions {
 struct Oracle {
   std::vector<std::string> forms;
   std::vector<std::array<std::vector<double>, kLinears>> kl;  // (layers) by Linear: (forms)
-  int64_t scored = 0;                                         // predictions
 };
 
 /// Quantizes every linear in every form with the Hessian of `learn`, one at a time, and reads

@@ -19,7 +19,7 @@ Status check_stop(int64_t layer) {
 Result<std::unique_ptr<TextPass>> TextPass::create(const Model& model, CalibrationText text,
                                                    const TextPassOptions& options,
                                                    const Compute& compute) {
-  std::unique_ptr<TextPass> pass(new TextPass(model, std::move(text), options.score_all, compute));
+  std::unique_ptr<TextPass> pass(new TextPass(model, std::move(text), options.unscored, compute));
   SessionOptions session;
   session.context = pass->text_.context;
   session.activations = options.activations;

@@ -12,9 +12,9 @@ namespace planeloom {
 
 struct TextPassOptions {
   ActivationMode activations = ActivationMode::kInt8;
-  /// Predictions that are scored: of the second half of every window, as by perplexity
-  /// (eval/perplexity.h), or all.
-  bool score_all = false;
+  /// Share of every window whose predictions are not scored: half, as by perplexity
+  /// (eval/perplexity.h), or less.
+  double unscored = 0.5;
 };
 
 class TextPass {
@@ -47,14 +47,16 @@ class TextPass {
   Result<double> mean_loss(int64_t first, End end, Loss loss);
 
  private:
-  TextPass(const Model& model, CalibrationText text, bool score_all, const Compute& compute)
-      : model_(model), compute_(compute), text_(std::move(text)), score_all_(score_all) {}
-  int64_t first_scored() const { return score_all_ ? 0 : text_.context / 2; }
+  TextPass(const Model& model, CalibrationText text, double unscored, const Compute& compute)
+      : model_(model), compute_(compute), text_(std::move(text)), unscored_(unscored) {}
+  int64_t first_scored() const {
+    return static_cast<int64_t>(unscored_ * static_cast<double>(text_.context));
+  }
 
   const Model& model_;
   const Compute& compute_;
   CalibrationText text_;
-  bool score_all_;
+  double unscored_;
   std::unique_ptr<Session> session_;
   int64_t layer_ = 0;
   std::vector<float> hidden_, window_, ends_;

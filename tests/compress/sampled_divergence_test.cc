@@ -19,8 +19,8 @@ struct Head {
     Rng rng(seed);
     for (float& w : weights)
       w = static_cast<float>(rng.normal() * spread / std::sqrt(static_cast<double>(width)));
-    model.head = {gguf_codec(DType::kF32), vocab,  width, std::as_bytes(std::span(weights)), {},
-                  nullptr};
+    model.head = {gguf_codec(DType::kF32),           vocab, width,
+                  std::as_bytes(std::span(weights)), {},    nullptr};
   }
   std::vector<float> logits(std::span<const float> input) const {
     const PackedMatrix& head = model.head;
