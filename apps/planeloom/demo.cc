@@ -1,4 +1,4 @@
-// planeloom demo: the whole story on one small model: pull, squeeze three ways, ask, measure, one
+// planeloom demo: the whole story on one small model: pull, squeeze four ways, ask, measure, one
 // table.
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
@@ -72,9 +72,13 @@ Result<Row> quantized(const std::filesystem::path& source, const std::string& me
   QuantizeOptions q;
   q.quant.method = method;
   q.quant.group = method == "ptqtp" ? 128 : 64;
+  if (method == "trellis") q.quant.bits = 3;
   q.calibration.windows = std::max<int64_t>(1, o.calibration_tokens / q.calibration.context);
   Row row;
-  row.name = method == "rtn" ? "RTN 2-bit g64" : method == "bpdq" ? "BPDQ 2-bit g64" : "PTQTP g128";
+  row.name = method == "rtn"     ? "RTN 2-bit g64"
+             : method == "bpdq"  ? "BPDQ 2-bit g64"
+             : method == "ptqtp" ? "PTQTP g128"
+                                 : "trellis 3-bit";
   row.path = std::filesystem::path(o.out) / (method + ".gguf");
   PL_TRY(const Model model, load_model(source));
   PL_CHECK(quantize_model(model, row.path, q, context.compute(), progress));
@@ -156,7 +160,7 @@ Status run(const Options& o) {
          o.text.empty() ? own_text(*source, o.windows, *context, progress) : read_input(o.text));
 
   std::vector<Row> rows{{"as shipped", *source, {}, {}, 0}};
-  for (const char* method : {"rtn", "bpdq", "ptqtp"}) {
+  for (const char* method : {"rtn", "bpdq", "ptqtp", "trellis"}) {
     progress.finish();
     note("quantizing with {}\n", method);
     PL_TRY(Row row, quantized(*source, method, o, *context, progress));
@@ -194,7 +198,7 @@ Status run(const Options& o) {
 
 void add_demo(CLI::App& app) {
   CLI::App* command =
-      app.add_subcommand("demo", "Pull a small model, squeeze it three ways, ask and measure");
+      app.add_subcommand("demo", "Pull a small model, squeeze it four ways, ask and measure");
   auto o = std::make_shared<Options>();
   command->add_option("-m,--model", o->model, "Model: a path or a name")->capture_default_str();
   command->add_option("-o,--out", o->out, "Folder for the quantized models and the report")
@@ -207,7 +211,7 @@ void add_demo(CLI::App& app) {
       ->capture_default_str();
   command
       ->add_option("--calibration-tokens", o->calibration_tokens,
-                   "Tokens that the model writes for BPDQ")
+                   "Tokens that the model writes for BPDQ and the trellis")
       ->check(CLI::Range(512, 1 << 20))
       ->capture_default_str();
   command->add_flag("--json", o->json, "The report as JSON on standard output");

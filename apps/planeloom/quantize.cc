@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "allocate.h"
+#include "base/console.h"
 #include "base/file.h"
 #include "base/report.h"
 #include "codecs/trellis.h"
@@ -220,6 +221,12 @@ Result<Share> share_of(Options& o, const Model& model) {
   if (const auto form = std::ranges::find_if(share.forms, bytes);
       o.distills() && form != share.forms.end())
     return fail("[quantize] --distill tunes fp16 scales: not with --choices {}", form->name);
+  PL_TRY(const BitsRange range, bits_range(model, share.forms));
+  if (share.bits_per_weight > range.most + 0.005)
+    note(
+        "all linears have the most that their forms take, {:.3f} bits per weight; there is room "
+        "for {:.3f}\n",
+        range.most, share.bits_per_weight);
   return share;
 }
 

@@ -12,6 +12,10 @@
 namespace planeloom {
 namespace {
 
+/// Of what is reckoned in bits per weight: 4.1 bits of 61,440 weights are 31,488 bytes, and not
+/// 31,487.999...
+constexpr double kRounding = 1e-12;
+
 /// What an item costs in a form.
 using CostOf = FunctionRef<double(const Allocation::Item& item, size_t form)>;
 
@@ -54,7 +58,7 @@ Result<Allocation> allocate_forms(const Model& model, const std::vector<Form>& f
     for (size_t f = 0; f < forms.size(); ++f) of_item.push_back({item.bytes[f], item.cost[f]});
   }
   PL_TRY(const std::vector<int> chosen,
-         allocate(choices, static_cast<int64_t>(bits_per_weight * weights / 8)));
+         allocate(choices, static_cast<int64_t>(bits_per_weight * (1 + kRounding) * weights / 8)));
   double bytes = 0;
   for (size_t i = 0; i < chosen.size(); ++i) {
     out.items[i].chosen = static_cast<size_t>(chosen[i]);
@@ -98,8 +102,8 @@ Result<BitsRange> bits_range(const Model& model, const std::vector<Form>& forms)
 
 Status check_budget(const Model& model, const std::vector<Form>& forms, double bits_per_weight) {
   PL_TRY(const BitsRange range, bits_range(model, forms));
-  if (range.least <= bits_per_weight) return {};
-  return fail("[quantize] {:.6g} bits per weight: the smallest of the forms take {:.4g}",
+  if (range.least <= bits_per_weight * (1 + kRounding)) return {};
+  return fail("[quantize] {} bits per weight: the smallest of the forms take {:.4g}",
               bits_per_weight, std::ceil(1e3 * range.least) / 1e3);
 }
 

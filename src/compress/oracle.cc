@@ -153,12 +153,18 @@ class Run {
     // Rounded activations would round otherwise in all later layers once one linear has changed,
     // and count as a loss of its own (docs/allocation.md).
     PL_TRY(score_, TextPass::create(model_, score, {ActivationMode::kFloat, kUnscored}, compute_));
-    return score_->finish(
+    bool sound = true;
+    PL_CHECK(score_->finish(
         0, TextPass::End::kLogits, [&](int64_t, Rows logits, std::span<const int32_t>) {
           for (int64_t r = 0; r < logits.rows; ++r)
-            reference_.add({logits.data + r * logits.cols, static_cast<size_t>(logits.cols)},
-                           *compute_.kernels);
-        });
+            sound &=
+                reference_.add({logits.data + r * logits.cols, static_cast<size_t>(logits.cols)},
+                               *compute_.kernels);
+        }));
+    return sound ? Status{}
+                 : fail(
+                       "[oracle] what the model says of the text is no number: its weights are "
+                       "damaged");
   }
 
   Status skip() {
@@ -259,7 +265,7 @@ Result<Oracle> measure_oracle(const Model& model, const CalibrationText& learn,
     std::array<std::vector<double>, kLinears> layer;
     const Status done = run.layer(layer);
     if (interrupted())
-      return fail("[oracle] interrupted in layer {}; the same command goes on before it", l);
+      return fail("[oracle] interrupted in layer {}; the same command goes on from there", l);
     PL_CHECK(done);
     oracle.kl.push_back(std::move(layer));
     PL_CHECK(kept.write(oracle));

@@ -17,7 +17,7 @@ double first_step(size_t row) {
 
 }  // namespace
 
-void SampledDivergence::add(std::span<const float> logits, const Kernels& kernels) {
+bool SampledDivergence::add(std::span<const float> logits, const Kernels& kernels) {
   std::vector<float> p(logits.begin(), logits.end());
   float top = 0;
   const double sum =
@@ -47,6 +47,7 @@ void SampledDivergence::add(std::span<const float> logits, const Kernels& kernel
     token.weight = static_cast<float>(weight / all);
   }
   ends_.push_back(tokens_.size());
+  return std::isfinite(sum) && all > 0;
 }
 
 double SampledDivergence::operator()(int64_t row, std::span<const float> input,

@@ -8,7 +8,7 @@ namespace planeloom {
 
 /// Bits for a whole file: of the embedding and the head (QuantizeOptions::embedding_bits) as many
 /// as fit, but no more than one above those of the linears, the linears what is left; where the
-/// linears can have all bits beside an embedding as it came, that.
+/// linears lack at most a quarter of a bit beside an embedding as it came, that.
 struct SizeBudget {
   int embedding_bits = 0;
   double bits_per_weight = 0;  // of the linears, every scale counted

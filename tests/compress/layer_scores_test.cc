@@ -137,6 +137,37 @@ TEST_F(Scores, NormsAndHeadsThatAreNoNumbersAreNamed) {
   EXPECT_EQ(refused(broken), "[scores] the head: weights that are no numbers");
 }
 
+TEST_F(Scores, TheOracleSaysThatTheModelItselfIsDamaged) {
+  Model broken = model;
+  broken.output_norm[0] = NAN;
+  const auto forms = parse_forms(std::vector<std::string>{"trellis2"});
+  const auto oracle =
+      measure_oracle(broken, some_text(2, 3), some_text(1, 4), {*forms, 1, {}}, compute, silent);
+  ASSERT_FALSE(oracle);
+  EXPECT_EQ(oracle.error().message,
+            "[oracle] what the model says of the text is no number: its weights are damaged");
+}
+
+// 4.1 bits of 61,440 weights are a byte less when reckoned in doubles.
+TEST_F(Scores, ABudgetOfExactlyWhatAFormTakesIsEnough) {
+  for (int64_t layers = 1; layers <= 12; ++layers) {
+    TinyOptions shape = tiny_text_options();
+    shape.layers = layers;
+    const auto sized = load_model(std::shared_ptr<const ModelFile>(make_tiny_model(shape)));
+    ASSERT_TRUE(sized) << sized.error().message;
+    for (const char* name : {"tritplane", "bitplane2g64", "bitplane3g96", "trellis3"}) {
+      const auto forms = parse_forms(std::vector<std::string>{name});
+      ASSERT_TRUE(forms) << name;
+      const double bits = bits_range(*sized, *forms)->least;
+      const auto made = allocate_by_metric(*sized, plain_metrics(shape.layers)[0], *forms,
+                                           Grain::kTensor, bits, pool);
+      ASSERT_TRUE(made) << layers << " " << name << ": " << made.error().message;
+      EXPECT_EQ(made->bits_per_weight, bits);
+      EXPECT_FALSE(check_budget(*sized, *forms, bits * (1 - 1e-6)));
+    }
+  }
+}
+
 // A bit less costs about four times as much, of every linear: nothing else is in the figure.
 TEST_F(Scores, TheOracleFallsWithBits) {
   const auto forms = parse_forms(kDefaultForms);
