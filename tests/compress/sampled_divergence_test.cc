@@ -74,7 +74,7 @@ Means means(const Head& head, int rows, double move) {
 // some hundred of them. One row's error is about the spread of its tail's mean over the tokens that
 // stand for it (move / sqrt(1024)), of 64 rows an eighth of that.
 TEST(SampledDivergence, IsTheDivergence) {
-  const Head head(20000, 64, 2, 1);
+  const Head head(6000, 48, 2, 1);
   for (const double move : {0.03, 0.1, 0.3}) {
     const Means m = means(head, 64, move);
     EXPECT_GT(m.exact, 0);
@@ -90,8 +90,8 @@ TEST(SampledDivergence, IsExactWhereEveryTokenIsLikely) {
 }
 
 TEST(SampledDivergence, ReadsARotatedHeadAndASoftCap) {
-  Head head(20000, 64, 2, 3);
-  auto rotation = Rotation::make(64, 7);
+  Head head(6000, 48, 2, 3);
+  auto rotation = Rotation::make(48, 7);
   ASSERT_TRUE(rotation);
   head.model.head.rotation = *rotation;
   head.model.config.final_softcap = 3;
@@ -103,7 +103,7 @@ TEST(SampledDivergence, ReadsARotatedHeadAndASoftCap) {
 }
 
 TEST(SampledDivergence, IsNoneForTheModelItself) {
-  const Head head(20000, 64, 2, 4);
+  const Head head(6000, 48, 2, 4);
   const Means m = means(head, 4, 0);
   EXPECT_EQ(m.exact, 0);
   EXPECT_NEAR(m.sampled, 0, 1e-7);  // weights are floats: their sum is one to 2^-24
