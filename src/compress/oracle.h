@@ -27,8 +27,8 @@ struct Oracle {
 
 /// Quantizes every linear in every form with the Hessian of `learn`, one at a time, and reads
 /// `score` from its layer on. Memory: the hidden states of both texts, and of every prediction a
-/// few hundred tokens. The same figures for any
-/// number of threads. An error after Ctrl-C says how to go on.
+/// few hundred tokens. The same figures for any number of threads. An error after Ctrl-C says how
+/// to go on.
 Result<Oracle> measure_oracle(const Model& model, const CalibrationText& learn,
                               const CalibrationText& score, const OracleOptions& options,
                               const Compute& compute, Progress& progress);
