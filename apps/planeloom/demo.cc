@@ -67,19 +67,25 @@ Status answer(Row& row, const Options& o, AppContext& context) {
   return {};
 }
 
-Result<Row> quantized(const std::filesystem::path& source, const std::string& method,
-                      const Options& o, AppContext& context, Progress& progress) {
+struct Way {
+  const char *method, *name;
+  int bits, group;
+};
+constexpr Way kWays[] = {{"rtn", "RTN 2-bit g64", 2, 64},
+                         {"bpdq", "BPDQ 2-bit g64", 2, 64},
+                         {"ptqtp", "PTQTP g128", 2, 128},
+                         {"trellis", "trellis 3-bit", 3, 64}};
+
+Result<Row> quantized(const std::filesystem::path& source, const Way& way, const Options& o,
+                      AppContext& context, Progress& progress) {
   QuantizeOptions q;
-  q.quant.method = method;
-  q.quant.group = method == "ptqtp" ? 128 : 64;
-  if (method == "trellis") q.quant.bits = 3;
+  q.quant.method = way.method;
+  q.quant.bits = way.bits;
+  q.quant.group = way.group;
   q.calibration.windows = std::max<int64_t>(1, o.calibration_tokens / q.calibration.context);
   Row row;
-  row.name = method == "rtn"     ? "RTN 2-bit g64"
-             : method == "bpdq"  ? "BPDQ 2-bit g64"
-             : method == "ptqtp" ? "PTQTP g128"
-                                 : "trellis 3-bit";
-  row.path = std::filesystem::path(o.out) / (method + ".gguf");
+  row.name = way.name;
+  row.path = std::filesystem::path(o.out) / fmt::format("{}.gguf", way.method);
   PL_TRY(const Model model, load_model(source));
   PL_CHECK(quantize_model(model, row.path, q, context.compute(), progress));
   return row;
@@ -160,10 +166,10 @@ Status run(const Options& o) {
          o.text.empty() ? own_text(*source, o.windows, *context, progress) : read_input(o.text));
 
   std::vector<Row> rows{{"as shipped", *source, {}, {}, 0}};
-  for (const char* method : {"rtn", "bpdq", "ptqtp", "trellis"}) {
+  for (const Way& way : kWays) {
     progress.finish();
-    note("quantizing with {}\n", method);
-    PL_TRY(Row row, quantized(*source, method, o, *context, progress));
+    note("quantizing with {}\n", way.method);
+    PL_TRY(Row row, quantized(*source, way, o, *context, progress));
     rows.push_back(std::move(row));
   }
   ScoreOptions score;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/softcap.h"
+
 namespace planeloom {
 namespace {
 
@@ -63,7 +65,6 @@ double SampledDivergence::operator()(int64_t row, std::span<const float> input,
     kernels.rotate(*head.rotation, x, weights + kRows * head.cols);
     x = weights + kRows * head.cols;
   }
-  const float cap = model_.config.final_softcap;
   float* d = weights + (kRows + 1) * head.cols;  // how far the logits have moved: (tokens)
   float most = -INFINITY;
   for (size_t begin = 0; begin < tokens.size(); begin += kRows) {
@@ -73,9 +74,9 @@ double SampledDivergence::operator()(int64_t row, std::span<const float> input,
     float logits[kRows];
     kernels.dot_f32(weights, head.cols, static_cast<int64_t>(some.size()), x, head.cols, 1,
                     head.cols, logits, kRows);
+    softcap(model_.config.final_softcap, logits, static_cast<int64_t>(some.size()));
     for (size_t i = 0; i < some.size(); ++i) {
-      const float logit = cap > 0 ? cap * std::tanh(logits[i] / cap) : logits[i];
-      d[begin + i] = logit - some[i].logit;
+      d[begin + i] = logits[i] - some[i].logit;
       most = std::max(most, d[begin + i]);
     }
   }

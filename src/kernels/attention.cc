@@ -1,11 +1,11 @@
 #include "kernels/attention.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 
 #include "kernels/ref/ref.h"
 #include "kernels/scratch.h"
+#include "kernels/softcap.h"
 
 namespace planeloom {
 namespace {
@@ -121,9 +121,7 @@ struct Tile {
 
   void scale(float* score, int64_t n) const {
     for (int64_t i = 0; i < n; ++i) score[i] *= shape.scale;
-    if (shape.softcap > 0)
-      for (int64_t i = 0; i < n; ++i)
-        score[i] = shape.softcap * std::tanh(score[i] / shape.softcap);
+    softcap(shape.softcap, score, n);
   }
 
   void write(const AttentionPart& total, float* out) const {

@@ -1,9 +1,10 @@
 #include "models/session.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 #include <new>
+
+#include "kernels/softcap.h"
 
 namespace planeloom {
 namespace {
@@ -92,9 +93,7 @@ bool Session::logits(const float* hidden, int64_t tokens, float* out) {
     const Timed timed(profile_, Linear::kHead);
     linear(compute_, model_.head, {}, input_, mode_, scratch_, out, model_.head.rows);
   }
-  if (c.final_softcap > 0)
-    for (int64_t i = 0; i < tokens * model_.vocab(); ++i)
-      out[i] = c.final_softcap * std::tanh(out[i] / c.final_softcap);
+  softcap(c.final_softcap, out, tokens * model_.vocab());
   if (hooks_) hooks_->at_logits({out, tokens, model_.vocab()});
   return true;
 }
