@@ -10,6 +10,9 @@
 namespace planeloom {
 namespace {
 
+/// Tokens of a calibration text that are scored, at most: beyond them an oracle takes hours.
+constexpr int64_t kMostScored = 8192;
+
 std::string name_of(const Allocation::Item& item) {
   return item.linears.size() == 1 ? linear_name(item.layer, item.linears[0])
                                   : fmt::format("layer {}", item.layer);
@@ -35,7 +38,7 @@ void add_allocate_options(CLI::App* command, AllocateOptions& o) {
               "Give every linear a form of its own within --bpw or --size, by this measure of "
               "how much it needs its bits: nsds, lieq, oracle (measures each in every form: "
               "long, kept for the next time) and the others of planeloom scores, or uniform "
-              "(layers spread evenly). The last quarter of the calibration text, at most 4,096 "
+              "(layers spread evenly). The last quarter of the calibration text, at most 8,192 "
               "tokens, is scored, the rest learnt from")
           ->check(CLI::Validator(wrong_measure, ""))
           ->type_name("MEASURE");
@@ -67,7 +70,7 @@ Result<Allocation> allocate_bits(const Model& model, const AllocateOptions& o,
   sensitivity.metrics = {o.metric};
   sensitivity.text = text;
   sensitivity.text_tokens = text.windows * text.context;
-  sensitivity.score_tokens = std::min(sensitivity.score_tokens, sensitivity.text_tokens / 4);
+  sensitivity.score_tokens = std::min(kMostScored, sensitivity.text_tokens / 4);
   sensitivity.forms = o.forms;
   Sensitivity s;
   PL_CHECK(measure_sensitivity(model, sensitivity, compute, progress, s));

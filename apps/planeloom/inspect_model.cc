@@ -4,28 +4,14 @@
 #include <nlohmann/json.hpp>
 #include <type_traits>
 
+#include "formats/planes_pair.h"
 #include "kernels/attention.h"
 #include "models/session.h"
 
 namespace planeloom {
 namespace {
 
-constexpr std::string_view kPlanes = ".planes", kCoef = ".coef";
 constexpr size_t kShownElements = 6, kShownText = 72, kJsonElements = 16;
-
-bool ends_with(std::string_view text, std::string_view end) {
-  return text.size() >= end.size() && text.substr(text.size() - end.size()) == end;
-}
-
-/// The matrix that a ".planes" or ".coef" tensor belongs to; empty for an ordinary tensor.
-std::string pair_name(const ModelFile& file, const std::string& name) {
-  for (const std::string_view end : {kPlanes, kCoef}) {
-    if (!ends_with(name, end)) continue;
-    const std::string base = name.substr(0, name.size() - end.size());
-    if (file.metadata().has("planeloom.codec." + base)) return base;
-  }
-  return {};
-}
 
 TensorLine ordinary_line(const StoredTensor& t) {
   TensorLine line{
@@ -87,12 +73,12 @@ std::string shape_text(const TensorLine& tensor) {
 std::vector<TensorLine> tensor_lines(const ModelFile& file) {
   std::vector<TensorLine> lines;
   for (const StoredTensor& t : file.tensors()) {
-    const std::string base = pair_name(file, t.name);
-    if (base.empty()) {
+    const std::string base(pair_name(file.metadata(), t.name));
+    if (base == t.name) {
       lines.push_back(ordinary_line(t));
     } else if (const auto matrix = file.matrix(base); !matrix) {
       lines.push_back(ordinary_line(t));  // a malformed pair is shown as it is stored
-    } else if (ends_with(t.name, kPlanes)) {
+    } else if (t.name == planes_name(base)) {
       lines.push_back({base,
                        std::string(matrix->codec->name()),
                        {matrix->rows, matrix->cols},

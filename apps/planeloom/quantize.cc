@@ -87,8 +87,9 @@ Report make_report(const Options& o, const QuantizeSummary& s,
   if (o.quantize.guide_windows > 0)
     r.config.emplace_back(
         "guide tokens", std::to_string(o.quantize.guide_windows * o.quantize.calibration.context));
-  if (o.quantize.embedding_bits)
-    r.config.emplace_back("bits of embedding and head", std::to_string(o.quantize.embedding_bits));
+  if (o.quantize.embedding_bits > 0)
+    r.config.emplace_back("bits of embedding and head",
+                          fmt::format("{:.3f}", o.quantize.embedding_bits));
   if (s.calibration_tokens) r.seed = o.quantize.calibration.seed;
   r.environment = host_environment(context.threads(), context.isa());
   Table tensors{"Linears",
@@ -364,10 +365,12 @@ void add_quantize(CLI::App& app) {
       })
       ->type_name("NAME=BITS[,NAME=BITS...]");
   command
-      ->add_option("--embedding-bits", o->quantize.embedding_bits,
-                   "Also the embedding and the head, as trellis codes of so many bits (default: as "
-                   "they came)")
-      ->check(CLI::Range(1, kMaxTrellisBits))
+      ->add_option(
+          "--embedding-bits", o->quantize.embedding_bits,
+          "Also the embedding and the head, as trellis codes of so many bits per weight at "
+          "most, scales counted, rows of common tokens with more than others (default: as "
+          "they came)")
+      ->check(CLI::Range(1.0, 8.0))
       ->excludes(size);
   command
       ->add_option("--group", o->group,

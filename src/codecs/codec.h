@@ -25,6 +25,9 @@ struct PackedMatrix {
   std::span<const std::byte> codes;  // stored_rows() * codec->code_bytes(cols)
   std::span<const std::byte> coef;  // stored_rows() * codec->coef_bytes(cols); empty for GGUF types
   std::shared_ptr<const Rotation> rotation{};  // of the inputs, already in the weights; or null
+  /// What holds the rows, where that are several matrices (codecs/row_parts.h); there are no codes
+  /// and no coefficients of its own then. Null for an ordinary matrix.
+  std::shared_ptr<const std::vector<PackedMatrix>> parts{};
 };
 
 /// Kernels work on sixteen rows at a time, one row per 32-bit lane, and the plane formats are

@@ -1,5 +1,7 @@
 #include "compress/export_model.h"
 
+#include <algorithm>
+
 #include "codecs/encode_simple.h"
 #include "codecs/rotation.h"
 #include "formats/gguf.h"
@@ -7,14 +9,6 @@
 
 namespace planeloom {
 namespace {
-
-/// The weight names that the file stores as planes, in the order of its tensors.
-std::vector<std::string> plane_names(const ModelFile& file) {
-  std::vector<std::string> names;
-  for (const StoredTensor& t : file.tensors())
-    if (t.name.ends_with(".planes")) names.push_back(t.name.substr(0, t.name.size() - 7));
-  return names;
-}
 
 /// Rows decoded and encoded at once: enough for both threads, little memory.
 constexpr int64_t kRows = 256;
@@ -63,17 +57,18 @@ Status export_model(const Model& model, DType type, const std::filesystem::path&
 
   std::vector<TensorSpec> specs;
   std::vector<const StoredTensor*> copied;
+  std::vector<std::string> names;  // of what only Planeloom reads, in the order of the tensors
   for (const StoredTensor& t : file.tensors()) {
-    const bool part = (t.name.ends_with(".planes") &&
-                       file.metadata().has(codec_key(t.name.substr(0, t.name.size() - 7)))) ||
-                      (t.name.ends_with(".coef") &&
-                       file.metadata().has(codec_key(t.name.substr(0, t.name.size() - 5))));
-    if (part) continue;
+    const std::string name(whole_name(file.metadata(), pair_name(file.metadata(), t.name)));
+    if (name != t.name) {
+      if (std::ranges::find(names, name) == names.end()) names.push_back(name);
+      continue;
+    }
     specs.push_back({t.name, t.type, {t.dims.begin(), t.dims.begin() + t.n_dims}});
     copied.push_back(&t);
   }
   std::vector<PackedMatrix> matrices;
-  for (const std::string& name : plane_names(file)) {
+  for (const std::string& name : names) {
     PL_TRY(const PackedMatrix w, file.matrix(name));
     if (w.cols % gguf_codec(type)->col_multiple() != 0)
       return fail("[export] {}: {} columns are no multiple of {}", name, w.cols,

@@ -9,10 +9,13 @@
 #include "base/file.h"
 #include "codecs/planes.h"
 #include "codecs/rotation.h"
+#include "codecs/row_parts.h"
 #include "compress/decode_rows.h"
+#include "compress/embedding_parts.h"
 #include "compress/layer_inputs.h"
 #include "compress/quantized_file.h"
 #include "compress/workspace.h"
+#include "formats/planes_pair.h"
 
 namespace planeloom {
 namespace {
@@ -78,7 +81,7 @@ using PreparedHessians = std::map<std::string, PreparedHessian>;
 /// it: they change nothing.
 Result<std::string> fingerprint(const Model& model, const QuantizeOptions& o) {
   std::string text = fmt::format(
-      "planeloom quantize 12\nmodel {}\n{} rotation {} upstream {} {} guide {} embedding {}\n",
+      "planeloom quantize 13\nmodel {}\n{} rotation {} upstream {} {} guide {} embedding {}\n",
       model_hash(model), describe(o.quant),
       o.rotation_seed ? fmt::format("{}", *o.rotation_seed) : "none", o.upstream,
       o.upstream_damping, o.guide_windows, o.embedding_bits);
@@ -107,6 +110,13 @@ Result<int> group_for(const QuantOptions& o, const std::string& name, int64_t co
       name, cols, o.group);
 }
 
+QuantOptions embedding_options(int bits) {
+  QuantOptions quant;
+  quant.method = "trellis";
+  quant.bits = bits;
+  return quant;
+}
+
 /// What can be told before any work: a width that no group divides or that has no rotation.
 Status check_widths(const Model& model, const QuantizeOptions& o) {
   for (const Linear linear : kBlockLinears) {
@@ -114,11 +124,8 @@ Status check_widths(const Model& model, const QuantizeOptions& o) {
     if (o.rotation_seed) PL_CHECK(Rotation::make(cols, *o.rotation_seed));
   }
   if (o.embedding_bits == 0) return {};
-  QuantOptions embedding;
-  embedding.method = "trellis";
-  embedding.bits = o.embedding_bits;
-  PL_CHECK(check_options(embedding));
-  PL_CHECK(group_for(embedding, "token_embd.weight", model.config.width));
+  PL_CHECK(embedding_parts(model.embedding, row_weights(model.vocab(), {}), o.embedding_bits));
+  PL_CHECK(group_for(embedding_options(1), "token_embd.weight", model.config.width));
   PL_CHECK(Rotation::make(model.config.width, 0));
   return {};
 }
@@ -137,8 +144,12 @@ class Run {
         progress_(progress),
         workspace_(std::move(workspace)) {
     options_.quant.isa = compute.kernels->isa;
-    for (int64_t l = 0; l < model_.config.layers + (options_.embedding_bits > 0); ++l)
+    for (int64_t l = 0; l < model_.config.layers; ++l)
       for (const auto& [name, w] : matrices(l)) total_ += weights_of(*w);
+    if (options_.embedding_bits == 0) return;
+    ends_.push_back({"token_embd.weight", &model_.embedding, {}, {}});
+    if (has_head_) ends_.push_back({"output.weight", &model_.head, {}, {}});
+    for (const End& end : ends_) total_ += weights_of(*end.whole);
   }
 
   /// Reads the calibration text, or lets the model write it.
@@ -190,8 +201,9 @@ class Run {
 
   Status write(const std::filesystem::path& out) {
     std::map<std::string, const PackedMatrix*> quantized;
-    for (int64_t l = 0; l < static_cast<int64_t>(finished_.size()); ++l)
+    for (int64_t l = 0; l < model_.config.layers; ++l)
       for (const auto& [name, w] : matrices(l)) quantized[name] = w;
+    for (const End& end : ends_) quantized[end.name] = end.whole;
     const std::filesystem::path partial = workspace_.path("out.gguf");
     PL_CHECK(write_quantized(
         *model_.file, quantized,
@@ -211,13 +223,23 @@ class Run {
     return options_.quant.method;
   }
 
+  /// The embedding or a head apart from it, and which of its rows have how many bits.
+  struct End {
+    std::string name;
+    PackedMatrix* whole;
+    std::vector<RowPart> rows;
+    std::vector<PackedMatrix> parts;
+    std::string part(size_t i) const { return parts.size() == 1 ? name : part_name(name, i); }
+  };
+
   /// What is quantized and saved together: the linears of a layer; after the last layer the
-  /// embedding and, where it is not the same, the head.
+  /// embedding and, where it is not the same, the head, but for rows that stay as they came.
   std::vector<std::pair<std::string, PackedMatrix*>> matrices(int64_t layer) {
     std::vector<std::pair<std::string, PackedMatrix*>> all;
     if (layer == model_.config.layers) {
-      all.emplace_back("token_embd.weight", &model_.embedding);
-      if (has_head_) all.emplace_back("output.weight", &model_.head);
+      for (End& end : ends_)
+        for (size_t i = 0; i < end.parts.size(); ++i)
+          if (end.rows[i].bits > 0) all.emplace_back(end.part(i), &end.parts[i]);
       return all;
     }
     for (const Linear linear : kBlockLinears)
@@ -234,7 +256,7 @@ class Run {
       for (const auto& s : saved->linears) done_ += weights_of(s.matrix);
     } else {
       entries_.clear();
-      entries_.reserve(std::size(kBlockLinears));  // the model's views into them must stay valid
+      entries_.reserve(matrices(layer).size());  // the model's views into them must stay valid
       PL_CHECK(quantize());
       PL_CHECK(workspace_.save_layer(layer, entries_));
       saved = workspace_.load_layer(layer);
@@ -294,19 +316,23 @@ class Run {
       if (const SecondMoments* moments = outputs_ ? outputs_->at(layer, linear) : nullptr) {
         PL_TRY(outputs, prepare_outputs(moments->hessian(), w.rows));
       }
-      PL_CHECK(quantize_one(linear_name(layer, linear), w, quant,
-                            hessian == prepared.end() ? nullptr : &hessian->second,
-                            outputs ? &*outputs : nullptr));
+      const PackedMatrix original = w;
+      PL_CHECK(quantize_rows(original, 0, linear_name(layer, linear), w, quant,
+                             hessian == prepared.end() ? nullptr : &hessian->second,
+                             outputs ? &*outputs : nullptr));
     }
     return {};
   }
 
-  Status quantize_one(const std::string& name, PackedMatrix& w, const QuantOptions& quant,
-                      const PreparedHessian* hessian, const PreparedHessian* outputs = nullptr) {
+  /// w: rows `first` ... of `from`, so many as it says that it has, becomes what they are quantized
+  /// to.
+  Status quantize_rows(const PackedMatrix& from, int64_t first, const std::string& name,
+                       PackedMatrix& w, const QuantOptions& quant, const PreparedHessian* hessian,
+                       const PreparedHessian* outputs = nullptr) {
     if (interrupted())
       return fail("[quantize] interrupted before {}; run the same command again to go on", name);
     progress_.update("quantize", done_, total_);
-    decode_rows(compute_, w, 0, w.rows, rotation(w.cols), weights_);
+    decode_rows(compute_, from, first, w.rows, rotation(w.cols), weights_);
     if (target_) target_->apply(compute_, options_.upstream, w.rows, weights_);
     LayerInput input{weights_, w.rows, w.cols};
     input.prepared = hessian;
@@ -326,22 +352,60 @@ class Run {
     PL_TRY(rotations_[cols],
            Rotation::make(cols, options_.rotation_seed.value_or(
                                     static_cast<uint32_t>(options_.calibration.seed))));
-    return restore_or(layers, [&]() -> Status {
-      QuantOptions quant;
-      quant.method = "trellis";
-      quant.bits = options_.embedding_bits;
-      quant.isa = options_.quant.isa;
-      PL_TRY(quant.group, group_for(quant, "token_embd.weight", cols));
+    PL_CHECK(plan_ends());
+    PL_CHECK(restore_or(layers, [&]() -> Status {
       target_.reset();
       std::optional<PreparedHessian> hessian;
       if (inputs_) {
-        PL_TRY(hessian, prepare_hessian(inputs_->before_head(), cols, quant));
+        PL_TRY(hessian, prepare_hessian(inputs_->before_head(), cols, embedding_options(1)));
       }
-      const PreparedHessian* known = hessian ? &*hessian : nullptr;
-      PL_CHECK(
-          quantize_one("token_embd.weight", model_.embedding, quant, has_head_ ? nullptr : known));
-      return has_head_ ? quantize_one("output.weight", model_.head, quant, known) : Status{};
-    });
+      for (End& end : ends_) {
+        const bool reads = hessian && (!has_head_ || end.whole == &model_.head);
+        PL_CHECK(quantize_end(end, reads ? &*hessian : nullptr));
+      }
+      return {};
+    }));
+    for (End& end : ends_) {
+      if (end.parts.size() == 1) {
+        *end.whole = end.parts[0];
+        continue;
+      }
+      PL_TRY(*end.whole, join_rows(end.parts));
+    }
+    if (!has_head_) model_.head = model_.embedding;
+    return {};
+  }
+
+  Status plan_ends() {
+    std::span<const int32_t> text;
+    if (inputs_) text = inputs_->text().tokens;
+    const std::vector<double> weights = row_weights(model_.vocab(), text);
+    for (End& end : ends_) {
+      PL_TRY(end.rows, embedding_parts(*end.whole, weights, options_.embedding_bits));
+      int64_t first = 0;
+      for (const RowPart& part : end.rows) {
+        PackedMatrix& w = end.parts.emplace_back();
+        if (part.bits == 0)
+          w = slice_rows(*end.whole, first, part.rows);
+        else
+          w.rows = part.rows, w.cols = end.whole->cols;
+        first += part.rows;
+      }
+    }
+    return {};
+  }
+
+  Status quantize_end(End& end, const PreparedHessian* hessian) {
+    int64_t first = 0;
+    for (size_t i = 0; i < end.rows.size(); ++i) {
+      QuantOptions quant = embedding_options(end.rows[i].bits);
+      quant.isa = options_.quant.isa;
+      PL_TRY(quant.group, group_for(quant, end.name, end.whole->cols));
+      if (quant.bits > 0)
+        PL_CHECK(quantize_rows(*end.whole, first, end.part(i), end.parts[i], quant, hessian));
+      first += end.rows[i].rows;
+    }
+    return {};
   }
 
   /// Whether it is this layer of this model.
@@ -362,12 +426,12 @@ class Run {
       summary.tensors.push_back({name, std::string(matrix.codec->name()), layer, matrix.rows,
                                  matrix.cols, report_from_json(report)});
     }
-    if (!has_head_) model_.head = model_.embedding;
     finished_.push_back(std::move(saved));
   }
 
   Model model_;
   const bool has_head_;            // apart from the embedding
+  std::vector<End> ends_;          // that are to be quantized
   uint64_t done_ = 0, total_ = 0;  // weights
   QuantizeOptions options_;
   const Compute& compute_;

@@ -31,8 +31,10 @@ struct QuantizeOptions {
   int64_t guide_windows = 0;
   std::function<Result<OutputMoments>(const Model&, const CalibrationText&)> learn_outputs;
   uint64_t learn_bytes = 0;  // what that takes beside its result
-  /// Also the embedding and the head, as rotated trellis codes of so many bits; 0: as they came.
-  int embedding_bits = 0;
+  /// Also the embedding and the head, within so many bits per weight, scales counted: rotated
+  /// trellis codes, rows of common tokens with more bits than others (embedding_parts.h); 0: as
+  /// they came.
+  double embedding_bits = 0;
   /// Leaves OUT.partial when the file is written: the same run then gives the same file again in
   /// the time of one pass over the calibration text.
   bool keep_partial = false;

@@ -8,14 +8,6 @@
 namespace planeloom {
 namespace {
 
-/// "blk.0.attn_q.weight.planes" -> "blk.0.attn_q.weight"; other names as they are.
-std::string base_name(const std::string& name) {
-  for (const char* suffix : {".planes", ".coef"})
-    if (name.ends_with(suffix))
-      return name.substr(0, name.size() - std::string_view(suffix).size());
-  return name;
-}
-
 /// What the file will hold, in order: copies, then pairs.
 struct Plan {
   Metadata metadata;
@@ -29,11 +21,12 @@ Plan plan_of(const ModelFile& file, const ReplacedMatrices& matrices) {
     if (std::ranges::none_of(kWeightKeys, [&](auto prefix) { return key.starts_with(prefix); }))
       plan.metadata.set(key, value);
   for (const StoredTensor& t : file.tensors()) {
-    const std::string base = base_name(t.name);
-    if (matrices.contains(t.name) || matrices.contains(base)) continue;
-    if (base != t.name)
+    const std::string pair(pair_name(file.metadata(), t.name)),
+        whole(whole_name(file.metadata(), pair));
+    if (matrices.contains(pair) || matrices.contains(whole)) continue;
+    for (const std::string& of : {pair, whole})
       for (const std::string_view prefix : kWeightKeys)
-        if (const std::string key = std::string(prefix) + base; file.metadata().has(key))
+        if (const std::string key = std::string(prefix) + of; file.metadata().has(key))
           plan.metadata.set(key, *file.metadata().find(key));
     plan.specs.push_back({t.name, t.type, {t.dims.begin(), t.dims.begin() + t.n_dims}});
     plan.copied.push_back(&t);

@@ -6,80 +6,92 @@
 #include <string>
 
 #include "codecs/rotation.h"
+#include "codecs/row_parts.h"
 #include "codecs/trellis.h"
 #include "compress/allocation.h"
+#include "compress/embedding_parts.h"
 #include "compress/quantized_file.h"
 #include "formats/gguf.h"
 
 namespace planeloom {
 namespace {
 
-/// For what the writer notes of the calibration and a distillation, and for padding between
-/// tensors.
-constexpr double kReserve = 8192, kPadding = 2 * GgufWriter::kAlignment;
+/// For what the writer notes of the calibration and a distillation, for padding between tensors,
+/// and for what it notes of a part.
+constexpr double kReserve = 8192, kPadding = 2 * GgufWriter::kAlignment, kPartNotes = 512;
 
-constexpr int kAsItCame = 0;  // QuantizeOptions::embedding_bits
+/// What an embedding in parts loses beside what linears of as many bits lose, over the whole model
+/// (docs/embedding.md).
+constexpr double kEmbeddingLoss = 0.22;
 
-/// What the linears may lack of all bits for an embedding as it came: four bits of SmolLM2's lose a
-/// KL of 0.015 (docs/trellis.md); so do the linears by a quarter of a bit less, at 0.145 with three
-/// bits and a quarter of that with every bit more.
-constexpr double kSpared = 0.25;
+/// A file's bytes: `fixed`, and so many bits of each weight.
+struct Sizes {
+  double fixed = 0;                            // with embedding and head of no bits
+  double linears = 0, ends = 0;                // weights
+  double least_of_ends = 0, ends_as_came = 0;  // bits per weight
+};
 
-/// Bytes of the file when linears take none.
-Result<double> size_without_linears(const Model& model, int embedding_bits) {
+Result<Sizes> sizes_of(const Model& model) {
   PL_TRY(const Codec* one, trellis_codec(1));
   std::map<std::string, PackedMatrix> shapes;  // no bytes: only the size is asked for
-  const auto add = [&](const std::string& name, const PackedMatrix& w,
-                       const Codec* codec) -> Status {
+  Sizes sizes;
+  double bytes = 0;  // of the shapes
+  const auto add = [&](const std::string& name, const PackedMatrix& w) -> Status {
     PL_TRY(auto turned, Rotation::make(w.cols, 0));
-    shapes[name] = {codec, w.rows, w.cols, {}, {}, std::move(turned)};
+    shapes[name] = {one, w.rows, w.cols, {}, {}, std::move(turned)};
+    bytes += bits_per_weight(*one, w.rows, w.cols) * static_cast<double>(w.rows * w.cols) / 8;
     return {};
   };
-  double linears = 0;
   for (int64_t l = 0; l < model.config.layers; ++l)
     for (const Linear linear : kBlockLinears) {
-      const PackedMatrix& w = model.layers[static_cast<size_t>(l)].at(linear);
-      PL_CHECK(add(linear_name(l, linear), w, one));
-      linears += bits_per_weight(*one, w.rows, w.cols) * static_cast<double>(w.rows * w.cols) / 8 -
-                 kPadding;
+      PL_CHECK(add(linear_name(l, linear), model.layers[static_cast<size_t>(l)].at(linear)));
+      sizes.fixed += kPadding;
     }
-  if (embedding_bits != kAsItCame) {
-    PL_TRY(const Codec* ends, trellis_codec(embedding_bits));
-    PL_CHECK(add("token_embd.weight", model.embedding, ends));
-    if (!model.tied()) PL_CHECK(add("output.weight", model.head, ends));
-  }
+  const double of_linears = bytes;
+  double came = 0;
+  const auto add_end = [&](const std::string& name, const PackedMatrix& w) -> Status {
+    PL_CHECK(add(name, w));
+    came += static_cast<double>(byte_size(w));
+    sizes.ends += static_cast<double>(w.rows * w.cols);
+    sizes.fixed += static_cast<double>(most_parts(w.rows)) * kPartNotes;
+    return {};
+  };
+  PL_CHECK(add_end("token_embd.weight", model.embedding));
+  if (!model.tied()) PL_CHECK(add_end("output.weight", model.head));
   ReplacedMatrices replaced;
   for (const auto& [name, w] : shapes) replaced[name] = &w;
   PL_TRY(const uint64_t all, quantized_size(*model.file, replaced));
-  return static_cast<double>(all) - linears + kReserve;
+  sizes.fixed += static_cast<double>(all) - bytes + kReserve;
+  sizes.linears = static_cast<double>(linear_size(model).weights);
+  sizes.least_of_ends = 8 * (bytes - of_linears) / sizes.ends;
+  sizes.ends_as_came = 8 * came / sizes.ends;
+  return sizes;
 }
 
 }  // namespace
 
 Result<SizeBudget> within_bytes(const Model& model, uint64_t bytes,
                                 const std::vector<Form>& forms) {
-  const auto weights = static_cast<double>(linear_size(model).weights);
   PL_TRY(const BitsRange range, bits_range(model, forms));
-  int embedding = kAsItCame;
-  double rest = 0, bits = 0;
-  const auto beside_embedding = [&]() -> Status {
-    PL_TRY(rest, size_without_linears(model, embedding));
-    bits = 8 * (static_cast<double>(bytes) - rest) / weights;
-    return {};
-  };
-  PL_CHECK(beside_embedding());
-  if (bits < std::max(range.least, range.most - kSpared)) {
-    embedding = kMaxTrellisBits;
-    PL_CHECK(beside_embedding());
-    while (embedding > 1 && (embedding > std::floor(bits) + 1 || bits < range.least)) {
-      --embedding;
-      PL_CHECK(beside_embedding());
-    }
+  PL_TRY(const Sizes sizes, sizes_of(model));
+  const auto room = static_cast<double>(bytes);
+  const double least = std::ceil(sizes.fixed + sizes.least_of_ends * sizes.ends / 8 +
+                                 range.least * sizes.linears / 8);
+  if (room < least)
+    return fail("[quantize] {} bytes: the smallest file takes about {:.0f} bytes", bytes, least);
+  // Of losses a 4^-x + 4^-y the sum is least, with so many bytes for both, where one more byte
+  // takes as much off either.
+  const double share = sizes.ends / sizes.linears,
+               apart = std::log2(kEmbeddingLoss / share) / 2,  // x - y
+      both = 8 * (room - sizes.fixed) / sizes.linears;
+  double linears = std::clamp((both - share * apart) / (1 + share), range.least, range.most);
+  double ends = (both - linears) / share;
+  if (ends >= sizes.ends_as_came) return SizeBudget{0, both - share * sizes.ends_as_came};
+  if (ends < sizes.least_of_ends) {
+    ends = sizes.least_of_ends;
+    linears = both - share * ends;
   }
-  if (bits < range.least)
-    return fail("[quantize] {} bytes: the smallest file takes about {:.0f} bytes", bytes,
-                std::ceil(rest + range.least * weights / 8));
-  return SizeBudget{embedding, bits};
+  return SizeBudget{ends, linears};
 }
 
 }  // namespace planeloom

@@ -6,11 +6,12 @@
 
 namespace planeloom {
 
-/// Bits for a whole file: of the embedding and the head (QuantizeOptions::embedding_bits) as many
-/// as fit, but no more than one above those of the linears, the linears what is left; where the
-/// linears lack at most a quarter of a bit beside an embedding as it came, that.
+/// Bits for a whole file: of the embedding and the head (QuantizeOptions::embedding_bits) and of
+/// the linears, such that one more byte would take about as much off what either loses. The linears
+/// have no more than the largest of their forms; the rest is the embedding's, up to staying as it
+/// came.
 struct SizeBudget {
-  int embedding_bits = 0;
+  double embedding_bits = 0;
   double bits_per_weight = 0;  // of the linears, every scale counted
 };
 /// forms: what the linears may be. An error, with the smallest size that would do, when the

@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "codecs/gguf_codecs.h"
 #include "codecs/rotation.h"
+#include "codecs/row_parts.h"
 #include "formats/gguf.h"
 #include "formats/hf_folder.h"
 #include "formats/planes_pair.h"
@@ -74,6 +75,24 @@ Result<PackedMatrix> read_plain(const StoredTensor& tensor) {
   return w;
 }
 
+/// A matrix that is not in parts.
+Result<PackedMatrix> read_whole(const ModelFile& file, std::string_view name) {
+  if (file.metadata().has(codec_key(name))) return read_pair(file, name);
+  if (const StoredTensor* tensor = file.find(name)) return read_plain(*tensor);
+  return fail("[model] tensor {} is absent", name);
+}
+
+Result<PackedMatrix> read_parts(const ModelFile& file, std::string_view name) {
+  PL_TRY(const int64_t count, file.metadata().integer(parts_key(name)));
+  if (count < 1 || count > kMostParts)
+    return fail("[model] key {}: {} parts, 1 to {} wanted", parts_key(name), count, kMostParts);
+  std::vector<PackedMatrix> parts(static_cast<size_t>(count));
+  for (size_t i = 0; i < parts.size(); ++i) {
+    PL_TRY(parts[i], read_whole(file, part_name(name, i)));
+  }
+  return join_rows(std::move(parts));
+}
+
 }  // namespace
 
 Result<std::shared_ptr<const ModelFile>> ModelFile::open(const std::filesystem::path& path) {
@@ -96,13 +115,11 @@ const StoredTensor* ModelFile::find(std::string_view name) const {
 }
 
 bool ModelFile::has_matrix(std::string_view name) const {
-  return metadata_.has(codec_key(name)) || find(name) != nullptr;
+  return metadata_.has(codec_key(name)) || metadata_.has(parts_key(name)) || find(name) != nullptr;
 }
 
 Result<PackedMatrix> ModelFile::matrix(std::string_view name) const {
-  if (metadata_.has(codec_key(name))) return read_pair(*this, name);
-  if (const StoredTensor* tensor = find(name)) return read_plain(*tensor);
-  return fail("[model] tensor {} is absent", name);
+  return metadata_.has(parts_key(name)) ? read_parts(*this, name) : read_whole(*this, name);
 }
 
 Result<std::vector<float>> ModelFile::vector(std::string_view name) const {

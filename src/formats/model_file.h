@@ -41,8 +41,9 @@ class ModelFile {
 
   /// The weight matrix called `name` ("blk.0.attn_q.weight"): an ordinary 2-D tensor, or a
   /// Planeloom pair NAME.planes + NAME.coef whose codec and shape stand in metadata
-  /// "planeloom.codec.NAME" = "<codec name>" and "planeloom.shape.NAME" = int64[2] {rows, cols}. A
-  /// checked error when it is absent or malformed.
+  /// "planeloom.codec.NAME" = "<codec name>" and "planeloom.shape.NAME" = int64[2] {rows, cols}; or
+  /// rows in "planeloom.parts.NAME" = int64 parts, each a matrix NAME.0, NAME.1 ... in one of these
+  /// forms. A checked error when it is absent or malformed.
   Result<PackedMatrix> matrix(std::string_view name) const;
   bool has_matrix(std::string_view name) const;
   /// A tensor decoded to floats (norm gains, biases), refused above 2^26 elements.

@@ -277,6 +277,18 @@ Int8Rows LinearInput::int8_rows(const CodeForm& form) const {
 void linear(const Compute& compute, const PackedMatrix& w, std::span<const float> bias,
             LinearInput& plain, ActivationMode mode, LinearScratch& scratch, float* y,
             int64_t y_stride) {
+  if (w.parts) {
+    int64_t first = 0;
+    for (const PackedMatrix& part : *w.parts) {
+      linear(compute, part,
+             bias.empty()
+                 ? bias
+                 : bias.subspan(static_cast<size_t>(first), static_cast<size_t>(part.rows)),
+             plain, mode, scratch, y + first, y_stride);
+      first += part.rows;
+    }
+    return;
+  }
   LinearInput& input = w.rotation ? plain.rotated(compute, *w.rotation) : plain;
   const int64_t tokens = input.tokens();
   const CodeForm form = w.codec->form();

@@ -91,7 +91,7 @@ class LinearScratch {
 
 /// y[t * y_stride + r] = sum_c W[r][c] x[t][c] + bias[r]; bias may be empty. y: (tokens, y_stride
 /// >= rows). A result depends on its own row and token only (kernels.h), whatever the batch and the
-/// threads.
+/// threads. Rows in parts (codecs/row_parts.h) are multiplied part by part, each in its own form.
 void linear(const Compute& compute, const PackedMatrix& w, std::span<const float> bias,
             LinearInput& input, ActivationMode mode, LinearScratch& scratch, float* y,
             int64_t y_stride);

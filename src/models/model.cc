@@ -4,6 +4,7 @@
 
 #include <set>
 
+#include "codecs/row_parts.h"
 #include "formats/planes_pair.h"
 #include "models/norms.h"
 
@@ -21,12 +22,11 @@ class WeightReader {
   bool has(std::string_view name) const { return file_.has_matrix(name); }
 
   Result<PackedMatrix> matrix(const std::string& name, LinearShape want) {
-    if (file_.metadata().has(codec_key(name))) {
-      read_.insert({planes_name(name), coef_name(name)});
-    } else {
-      read_.insert(name);
-    }
     PL_TRY(PackedMatrix w, file_.matrix(name));
+    if (w.parts)
+      for (size_t i = 0; i < w.parts->size(); ++i) note_read(part_name(name, i));
+    else
+      note_read(name);
     if (w.rows != want.rows || w.cols != want.cols)
       return fail("[model] {}: shape {} x {}, wanted {} x {}", name, w.rows, w.cols, want.rows,
                   want.cols);
@@ -56,6 +56,13 @@ class WeightReader {
   }
 
  private:
+  void note_read(const std::string& name) {
+    if (file_.metadata().has(codec_key(name)))
+      read_.insert({planes_name(name), coef_name(name)});
+    else
+      read_.insert(name);
+  }
+
   const ModelFile& file_;
   std::set<std::string, std::less<>> read_;
 };
@@ -156,7 +163,7 @@ LinearSize linear_size(const Model& model) {
   for (const LayerWeights& layer : model.layers)
     for (const PackedMatrix& w : layer.linears) {
       size.weights += w.rows * w.cols;
-      size.bytes += static_cast<int64_t>(w.codes.size() + w.coef.size());
+      size.bytes += byte_size(w);
     }
   return size;
 }
@@ -183,14 +190,11 @@ int64_t parameter_count(const Model& model) {
 }
 
 int64_t bytes_per_token(const Model& model) {
-  return linear_size(model).bytes +
-         static_cast<int64_t>(model.head.codes.size() + model.head.coef.size());
+  return linear_size(model).bytes + byte_size(model.head);
 }
 
 int64_t weight_bytes(const Model& model) {
-  const PackedMatrix& e = model.embedding;
-  return bytes_per_token(model) +
-         (model.tied() ? 0 : static_cast<int64_t>(e.codes.size() + e.coef.size()));
+  return bytes_per_token(model) + (model.tied() ? 0 : byte_size(model.embedding));
 }
 
 }  // namespace planeloom

@@ -35,7 +35,9 @@ struct Model {
   std::vector<LayerWeights> layers;
 
   int64_t vocab() const { return embedding.rows; }
-  bool tied() const { return head.codes.data() == embedding.codes.data(); }
+  bool tied() const {
+    return head.codes.data() == embedding.codes.data() && head.parts == embedding.parts;
+  }
 };
 
 /// Outputs and inputs of a block's linear.

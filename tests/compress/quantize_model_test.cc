@@ -6,6 +6,8 @@
 
 #include "base/file.h"
 #include "codecs/planes.h"
+#include "codecs/row_parts.h"
+#include "codecs/trellis.h"
 #include "compress/export_model.h"
 #include "compress/run_helpers.h"
 #include "compress/statistics.h"
@@ -311,11 +313,11 @@ TEST(QuantizeModel, WhatCannotBeQuantizedLeavesNothing) {
   ASSERT_FALSE(refused);
   EXPECT_NE(refused.error().message.find("31 columns"), std::string::npos);
   EXPECT_FALSE(fs::exists(out.string() + ".partial"));
-  QuantizeOptions five = options("rtn");
-  five.embedding_bits = 5;
-  const auto bits = quantize_model(tiny(), out, five, compute, progress);
+  QuantizeOptions half = options("rtn");
+  half.embedding_bits = 0.5;
+  const auto bits = quantize_model(tiny(), out, half, compute, progress);
   ASSERT_FALSE(bits);
-  EXPECT_NE(bits.error().message.find("5 bits"), std::string::npos);
+  EXPECT_NE(bits.error().message.find("0.5 bits"), std::string::npos);
   EXPECT_FALSE(fs::exists(out.string() + ".partial"));
   Model damaged = tiny();
   const std::vector<float> nan(static_cast<size_t>(damaged.config.width * damaged.config.q_width()),
@@ -385,7 +387,8 @@ TEST(QuantizeModel, EmbeddingAndHead) {
     o.quant.bits = 4;
     const auto original = logits(*model);
     quantized(*model, folder.path / "linears.gguf", o);
-    o.embedding_bits = 4;
+    o.embedding_bits =
+        bits_per_weight(**trellis_codec(4), model->embedding.rows, model->embedding.cols);
     quantized(*model, folder.path / "a.gguf", o);
     const auto linears = load_model(folder.path / "linears.gguf"),
                written = load_model(folder.path / "a.gguf");
@@ -403,6 +406,66 @@ TEST(QuantizeModel, EmbeddingAndHead) {
     ASSERT_TRUE(plain) << plain.error().message;
     EXPECT_LT(apart(logits(*plain), logits(*written)), 1e-5);
     EXPECT_LT(apart(logits(*written), original), apart(logits(*linears), original) + 0.05);
+  }
+}
+
+// Rows of common tokens have more bits, some stay bit for bit; the file says which, and is read,
+// quantized again and exported like any other.
+TEST(QuantizeModel, EmbeddingInParts) {
+  const Folder folder;
+  for (const bool tied : {true, false}) {
+    TinyOptions shape = tiny_text_options();
+    shape.tied = tied;
+    shape.embedding = "Q8_0";
+    const auto model = load_model(std::shared_ptr<const ModelFile>(make_tiny_model(shape)));
+    ASSERT_TRUE(model) << model.error().message;
+    QuantizeOptions o = options("trellis");
+    o.calibration.sources = {folder.path / "text.txt"};
+    std::ofstream(o.calibration.sources[0]) << std::string(400, 'a') + "The quick brown fox.";
+    o.embedding_bits = 5;
+    quantized(*model, folder.path / "a.gguf", o);
+    const auto written = load_model(folder.path / "a.gguf");
+    ASSERT_TRUE(written) << written.error().message;
+    EXPECT_EQ(written->tied(), tied);
+    const auto& parts = written->embedding.parts;
+    ASSERT_TRUE(parts);
+    ASSERT_GT(parts->size(), 1u);
+    EXPECT_LE(8.0 * double(byte_size(written->embedding)),
+              5 * double(model->embedding.rows * model->embedding.cols));
+    std::vector<float> was(static_cast<size_t>(model->config.width)), is(was);
+    int64_t row = 0, kept = 0;
+    for (const PackedMatrix& part : *parts)
+      for (int64_t r = 0; r < part.rows; ++r, ++row) {
+        model->embedding.codec->decode_row(model->embedding, row, was.data());
+        written->embedding.codec->decode_row(written->embedding, row, is.data());
+        if (part.codec != model->embedding.codec) continue;
+        ++kept;
+        EXPECT_EQ(was, is) << row;
+      }
+    EXPECT_EQ(row, model->vocab());
+    EXPECT_GT(kept, 0);
+    EXPECT_LT(apart(logits(*written), logits(*model)), 1);
+    ThreadPool pool(2);
+    Silent progress;
+    const Compute compute{&pool, &kernels_for(Isa::kScalar)};
+    ASSERT_TRUE(export_model(*written, DType::kF16, folder.path / "plain.gguf", compute, progress));
+    const auto plain = load_model(folder.path / "plain.gguf");
+    ASSERT_TRUE(plain) << plain.error().message;
+    EXPECT_FALSE(plain->embedding.parts);
+    EXPECT_LT(apart(logits(*plain), logits(*written)), 1e-5);
+    // Again: the linears alone, then all of it.
+    o.embedding_bits = 0;
+    quantized(*written, folder.path / "b.gguf", o);
+    const auto again = load_model(folder.path / "b.gguf");
+    ASSERT_TRUE(again) << again.error().message;
+    ASSERT_TRUE(again->embedding.parts);
+    EXPECT_EQ(again->embedding.parts->size(), parts->size());
+    EXPECT_EQ(again->tied(), tied);
+    o.embedding_bits = 3;
+    quantized(*written, folder.path / "c.gguf", o);
+    const auto less = load_model(folder.path / "c.gguf");
+    ASSERT_TRUE(less) << less.error().message;
+    EXPECT_LT(byte_size(less->embedding), byte_size(again->embedding));
   }
 }
 

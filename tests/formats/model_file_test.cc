@@ -5,6 +5,7 @@
 
 #include "codecs/planes.h"
 #include "codecs/rotation.h"
+#include "codecs/row_parts.h"
 #include "formats/gguf_builder.h"
 #include "formats/planes_pair.h"
 #include "formats/temp_dir.h"
@@ -134,6 +135,72 @@ TEST(PlanesPair, RotationRoundTrip) {
   const auto w = (*file)->matrix("blk.0.attn_q.weight");
   ASSERT_TRUE(w) << w.error().message;
   EXPECT_EQ(w->rotation, *rotation);
+}
+
+/// Two parts, the first as it came.
+PackedMatrix two_parts(const PackedMatrix& second, std::vector<std::byte>& bytes) {
+  const Codec* codec = gguf_codec(DType::kQ8_0);
+  bytes.resize(static_cast<size_t>(2 * codec->code_bytes(128)), std::byte{0x11});
+  return *join_rows({{codec, 2, 128, bytes, {}}, second});
+}
+
+TEST(PlanesPair, PartsRoundTrip) {
+  PairFile f;
+  f.metadata = {};
+  f.specs.clear();
+  std::vector<std::byte> bytes;
+  const PackedMatrix whole = two_parts(f.matrix.view(), bytes);
+  add_pair("token_embd.weight", whole, f.metadata, f.specs);
+  auto writer = GgufWriter::create(f.path, f.metadata, f.specs);
+  ASSERT_TRUE(writer) << writer.error().message;
+  ASSERT_TRUE(write_pair(*writer, "token_embd.weight", whole));
+  ASSERT_TRUE(writer->commit());
+  const auto file = ModelFile::open(f.path);
+  ASSERT_TRUE(file) << file.error().message;
+  EXPECT_TRUE((*file)->has_matrix("token_embd.weight"));
+  const auto w = (*file)->matrix("token_embd.weight");
+  ASSERT_TRUE(w) << w.error().message;
+  EXPECT_EQ(w->rows, 5);
+  ASSERT_EQ(w->parts->size(), 2u);
+  EXPECT_EQ((*w->parts)[0].codec, gguf_codec(DType::kQ8_0));
+  EXPECT_TRUE(std::ranges::equal((*w->parts)[0].codes, bytes));
+  EXPECT_EQ((*w->parts)[1].codec, f.matrix.codec);
+  EXPECT_TRUE(std::ranges::equal((*w->parts)[1].codes, f.matrix.codes));
+  const Metadata& m = (*file)->metadata();
+  EXPECT_EQ(whole_name(m, "token_embd.weight.0"), "token_embd.weight");
+  EXPECT_EQ(whole_name(m, pair_name(m, "token_embd.weight.1.coef")), "token_embd.weight");
+  EXPECT_EQ(whole_name(m, "blk.0.attn_q.weight"), "blk.0.attn_q.weight");
+}
+
+TEST(PlanesPair, PartsAreChecked) {
+  const PairFile pair;
+  std::vector<std::byte> bytes;
+  const PackedMatrix whole = two_parts(pair.matrix.view(), bytes);
+  const auto matrix = [&](const auto& change) {
+    PairFile f;
+    f.metadata = {};
+    f.specs.clear();
+    add_pair("w", whole, f.metadata, f.specs);
+    change(f);
+    const auto file = f.zeros();
+    EXPECT_TRUE(file) << file.error().message;
+    return (*file)->matrix("w");
+  };
+  EXPECT_TRUE(matrix([](PairFile&) {}));
+  for (const int64_t count : {int64_t{0}, int64_t{-1}, int64_t{65}, int64_t{1} << 40})
+    expect_error(matrix([&](PairFile& f) { f.metadata.set("planeloom.parts.w", count); }),
+                 "1 to 64 wanted");
+  expect_error(matrix([](PairFile& f) { f.metadata.set("planeloom.parts.w", int64_t{3}); }),
+               "w.2 is absent");
+  expect_error(matrix([](PairFile& f) { f.metadata.set("planeloom.parts.w", std::string("2")); }),
+               "planeloom.parts.w");
+  expect_error(matrix([](PairFile& f) { f.specs[0].dims = {64, 2}; }), "64 and 128 columns");
+  // A part that is in parts is none: only the whole may be.
+  expect_error(matrix([](PairFile& f) {
+                 f.specs.erase(f.specs.begin());
+                 f.metadata.set("planeloom.parts.w.0", int64_t{1});
+               }),
+               "w.0 is absent");
 }
 
 TEST(PlanesPair, WriterRefusesAnotherTensorOrSize) {

@@ -7,6 +7,7 @@
 
 #include "base/rng.h"
 #include "codecs/encode_simple.h"
+#include "codecs/row_parts.h"
 
 namespace planeloom {
 namespace {
@@ -60,6 +61,40 @@ TEST(LinearOp, RotatesTheInputsOfRotatedWeights) {
       c.w.rotation = *rotation;
       const auto got = run(compute, c, 0, 9, mode), want = run(compute, plain, 0, 9, mode);
       ASSERT_EQ(std::memcmp(got.data(), want.data(), want.size() * 4), 0);
+    }
+}
+
+// Rows in parts are what each part gives, side by side.
+TEST(LinearOp, GoesFromPartToPart) {
+  ThreadPool pool(2);
+  const Compute compute{&pool, &kernels_for(Isa::kScalar)};
+  const auto rotation = Rotation::make(96, 4);
+  ASSERT_TRUE(rotation);
+  for (const int64_t tokens : {1, 3, 20})
+    for (const ActivationMode mode : {ActivationMode::kFloat, ActivationMode::kInt8}) {
+      const Case a = make_case(DType::kQ8_0, 40, 96, tokens);
+      Case b = make_case(DType::kF16, 23, 96, tokens);
+      b.w.rotation = *rotation;
+      b.x = a.x;
+      Case both = a;
+      both.w = *join_rows({a.w, b.w});
+      std::vector<float> bias(63);
+      for (size_t i = 0; i < bias.size(); ++i) bias[i] = 0.5f * static_cast<float>(i);
+      const auto product = [&](const PackedMatrix& w, std::span<const float> add) {
+        LinearInput input;
+        LinearScratch scratch;
+        std::vector<float> y(static_cast<size_t>(tokens * w.rows));
+        input.set(a.x.data(), 96, tokens, 96);
+        linear(compute, w, add, input, mode, scratch, y.data(), w.rows);
+        return y;
+      };
+      const auto got = product(both.w, bias), first = product(a.w, std::span(bias).first(40)),
+                 second = product(b.w, std::span(bias).last(23));
+      for (int64_t t = 0; t < tokens; ++t)
+        for (int64_t r = 0; r < 63; ++r)
+          ASSERT_EQ(got[static_cast<size_t>(t * 63 + r)],
+                    r < 40 ? first[static_cast<size_t>(t * 40 + r)]
+                           : second[static_cast<size_t>(t * 23 + r - 40)]);
     }
 }
 
