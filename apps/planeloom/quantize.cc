@@ -88,7 +88,7 @@ Report make_report(const Options& o, const QuantizeSummary& s,
     r.config.emplace_back(
         "guide tokens", std::to_string(o.quantize.guide_windows * o.quantize.calibration.context));
   if (o.quantize.embedding_bits > 0)
-    r.config.emplace_back("bits of embedding and head",
+    r.config.emplace_back("bits of embedding and head, at most",
                           fmt::format("{:.3f}", o.quantize.embedding_bits));
   if (s.calibration_tokens) r.seed = o.quantize.calibration.seed;
   r.environment = host_environment(context.threads(), context.isa());
@@ -139,6 +139,8 @@ Report make_report(const Options& o, const QuantizeSummary& s,
                {"calibration_tokens", s.calibration_tokens},
                {"resumed_layers", s.resumed_layers},
                {"peak_rss_bytes", peak_rss_bytes()}};
+  if (s.bits_per_weight_embedding > 0)
+    r.results["bits_per_weight_embedding"] = s.bits_per_weight_embedding;
   if (allocation) {
     r.results["allocated_by"] = o.allocate.metric;
     r.results["allocation"] = allocation_json(*allocation);
@@ -303,10 +305,14 @@ Status run(Options& o) {
     object["threads"] = context->threads();
     print_json(object);
   } else {
+    const std::string embedding =
+        summary.bits_per_weight_embedding > 0
+            ? fmt::format(", {:.4f} of the embedding", summary.bits_per_weight_embedding)
+            : "";
     fmt::print(
-        "{}: {:.4f} bits per linear weight, {:.4f} over the file, {}, {:.0f} s\nreport: "
+        "{}: {:.4f} bits per linear weight{}, {:.4f} over the file, {}, {:.0f} s\nreport: "
         "{}.report.html\n",
-        o.out, summary.bits_per_weight_linear, summary.bits_per_weight_file,
+        o.out, summary.bits_per_weight_linear, embedding, summary.bits_per_weight_file,
         human_bytes(summary.file_bytes), summary.seconds, o.out);
     if (distilled) fmt::print("distilled: {}\n", distill_sentence(*distilled));
     if (scored) fmt::print("{}\n", score_sentence(*scored, {}));
@@ -490,6 +496,9 @@ void add_quantize(CLI::App& app) {
         return fail(
             "[quantize] --allocate chooses methods and their settings: say which with --choices");
     }
+    if (!std::isfinite(o->quantize.embedding_bits))
+      return fail("[quantize] --embedding-bits {}: a number of bits wanted",
+                  o->quantize.embedding_bits);
     if (!bpw->empty() && !std::isfinite(o->bpw))
       return fail("[quantize] --bpw {}: a number of bits wanted", o->bpw);
     if (!bpw->empty() || !size->empty()) {

@@ -169,7 +169,11 @@ Result<CalibrationText> calibration_text(const Model& model, const Tokenizer& to
                           : from_file(tokenizer, o, i));
     parts.push_back(std::move(part));
   }
-  return in_turn(parts, o.context);
+  CalibrationText text = in_turn(parts, o.context);
+  // A damaged file's tokenizer may know more tokens than its embedding has rows.
+  if (const int32_t most = std::ranges::max(text.tokens); most >= model.vocab())
+    return fail("[calibration] token {} of a vocabulary of {}", most, model.vocab());
+  return text;
 }
 
 Status check_calibration(const Tokenizer& tokenizer, const CalibrationOptions& o) {

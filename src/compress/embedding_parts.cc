@@ -57,10 +57,16 @@ int64_t most_parts(int64_t vocab) {
 
 std::vector<double> row_weights(int64_t vocab, std::span<const int32_t> text) {
   std::vector<double> count(static_cast<size_t>(vocab)), weights(count.size());
-  for (const int32_t token : text) ++count[static_cast<size_t>(token)];
-  const double seen = text.empty() ? 0 : (1 - kUnseen) / static_cast<double>(text.size()),
-               unseen = (text.empty() ? 1 : kUnseen) / static_cast<double>(vocab);
   const auto block = static_cast<size_t>(block_rows(vocab));
+  if (text.empty()) {
+    // Of equals the first: vocabularies of byte pairs have common tokens there.
+    for (size_t i = 0; i < weights.size(); ++i)
+      weights[i] = (1 - 1e-6 * static_cast<double>(i / block)) / static_cast<double>(vocab);
+    return weights;
+  }
+  for (const int32_t token : text) ++count[static_cast<size_t>(token)];
+  const double seen = (1 - kUnseen) / static_cast<double>(text.size()),
+               unseen = kUnseen / static_cast<double>(vocab);
   double all = 0;
   for (size_t begin = 0; begin < count.size(); begin += block) {
     const size_t end = std::min(begin + block, count.size());
@@ -81,7 +87,7 @@ Result<std::vector<RowPart>> embedding_parts(const PackedMatrix& embedding,
   PL_TRY(const std::vector<Store> stores, stores_for(embedding, bits_per_weight));
   if (const double least = bits_of(stores[0], embedding); bits_per_weight < least)
     return fail("[quantize] {} bits per weight of the embedding: {:.3f} at least", bits_per_weight,
-                least);
+                std::ceil(1000 * least) / 1000);
   const int64_t block = block_rows(embedding.rows);
   std::vector<std::vector<Choice>> blocks;
   for (int64_t begin = 0; begin < embedding.rows; begin += block) {
@@ -90,13 +96,11 @@ Result<std::vector<RowPart>> embedding_parts(const PackedMatrix& embedding,
     for (int64_t r = begin; r < begin + rows; ++r) weight += weights[static_cast<size_t>(r)];
     std::vector<Choice>& choices = blocks.emplace_back();
     for (const Store& s : stores)
-      choices.push_back(
-          {stored_rows(*s.codec, rows) *
-               (s.codec->code_bytes(embedding.cols) + s.codec->coef_bytes(embedding.cols)),
-           weight * s.loss});
+      choices.push_back({stored_rows(*s.codec, rows) * (s.codec->code_bytes(embedding.cols) +
+                                                        s.codec->coef_bytes(embedding.cols)),
+                         weight * s.loss});
   }
-  const double bytes =
-      bits_per_weight / 8 * static_cast<double>(embedding.rows * embedding.cols);
+  const double bytes = bits_per_weight / 8 * static_cast<double>(embedding.rows * embedding.cols);
   PL_TRY(const std::vector<int> chosen, allocate(blocks, static_cast<int64_t>(bytes)));
   std::vector<RowPart> parts;
   for (size_t b = 0; b < chosen.size(); ++b) {

@@ -20,8 +20,8 @@ struct RowPart {
 /// How many parts there are at most.
 int64_t most_parts(int64_t vocab);
 
-/// What a row's bits are worth by its token, (vocab), from how often it comes in `text`; adds up to
-/// 1. docs/embedding.md. All alike without a text.
+/// What a row's bits are worth by its token, (vocab), from how often it comes in `text`, tokens
+/// below vocab; adds up to about 1 (docs/embedding.md). All alike without a text.
 std::vector<double> row_weights(int64_t vocab, std::span<const int32_t> text);
 
 /// The parts of `embedding` that lose least, sum of weight * 4^-bits, within so many bits a weight

@@ -70,6 +70,15 @@ ErrorReport report_from_json(const std::string& text) {
   return r;
 }
 
+/// For the file, whose size is promised: as many sources as find room; the report has all.
+std::string note_of(const std::string& calibration) {
+  constexpr size_t kLongest = 2048;
+  if (calibration.size() <= kLongest) return calibration;
+  const size_t end = calibration.rfind("; ", kLongest);
+  return end == std::string::npos ? "a text of a long name"
+                                  : calibration.substr(0, end) + "; and more";
+}
+
 /// What a prepared Hessian depends on, and more: bits it does not.
 std::string without_bits(QuantOptions quant) {
   quant.bits = 0;
@@ -207,7 +216,8 @@ class Run {
     const std::filesystem::path partial = workspace_.path("out.gguf");
     PL_CHECK(write_quantized(
         *model_.file, quantized,
-        {{"planeloom.method", method()}, {"planeloom.calibration", summary.calibration}}, partial));
+        {{"planeloom.method", method()}, {"planeloom.calibration", note_of(summary.calibration)}},
+        partial));
     std::error_code error;
     std::filesystem::rename(partial, out, error);
     if (error) return fail("[quantize] cannot rename to {}: {}", out.string(), error.message());
@@ -488,6 +498,10 @@ Result<QuantizeSummary> quantize_model(const Model& model, const std::filesystem
   QuantizeSummary summary = std::move(run.summary);
   PL_TRY(const Model written, load_model(out));
   summary.bits_per_weight_linear = linear_size(written).bits_per_weight();
+  if (options.embedding_bits > 0)
+    summary.bits_per_weight_embedding =
+        8.0 * static_cast<double>(byte_size(written.embedding)) /
+        static_cast<double>(written.embedding.rows * written.embedding.cols);
   summary.file_bytes = written.file->file_bytes();
   summary.bits_per_weight_file =
       8.0 * static_cast<double>(summary.file_bytes) / static_cast<double>(parameter_count(written));

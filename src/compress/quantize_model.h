@@ -56,6 +56,7 @@ struct QuantizeSummary {
   int64_t calibration_tokens = 0;
   int64_t resumed_layers = 0;  // taken over from an interrupted run
   double bits_per_weight_linear = 0, bits_per_weight_file = 0;
+  double bits_per_weight_embedding = 0;  // 0: as it came
   uint64_t file_bytes = 0;
   double seconds = 0;
 };

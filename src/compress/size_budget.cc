@@ -26,9 +26,10 @@ constexpr double kEmbeddingLoss = 0.22;
 
 /// A file's bytes: `fixed`, and so many bits of each weight.
 struct Sizes {
-  double fixed = 0;                            // with embedding and head of no bits
-  double linears = 0, ends = 0;                // weights
-  double least_of_ends = 0, ends_as_came = 0;  // bits per weight
+  double fixed = 0;              // with embedding and head of no bits
+  double linears = 0, ends = 0;  // weights
+  // Bits per weight of the ends: with codes of one bit, of two, and as they came.
+  double least_of_ends = 0, two_of_ends = 0, ends_as_came = 0;
 };
 
 Result<Sizes> sizes_of(const Model& model) {
@@ -48,10 +49,12 @@ Result<Sizes> sizes_of(const Model& model) {
       sizes.fixed += kPadding;
     }
   const double of_linears = bytes;
-  double came = 0;
+  PL_TRY(const Codec* two, trellis_codec(2));
+  double came = 0, two_bits = 0;  // bytes of the ends
   const auto add_end = [&](const std::string& name, const PackedMatrix& w) -> Status {
     PL_CHECK(add(name, w));
     came += static_cast<double>(byte_size(w));
+    two_bits += bits_per_weight(*two, w.rows, w.cols) * static_cast<double>(w.rows * w.cols) / 8;
     sizes.ends += static_cast<double>(w.rows * w.cols);
     sizes.fixed += static_cast<double>(most_parts(w.rows)) * kPartNotes;
     return {};
@@ -64,6 +67,7 @@ Result<Sizes> sizes_of(const Model& model) {
   sizes.fixed += static_cast<double>(all) - bytes + kReserve;
   sizes.linears = static_cast<double>(linear_size(model).weights);
   sizes.least_of_ends = 8 * (bytes - of_linears) / sizes.ends;
+  sizes.two_of_ends = 8 * two_bits / sizes.ends;
   sizes.ends_as_came = 8 * came / sizes.ends;
   return sizes;
 }
@@ -82,11 +86,15 @@ Result<SizeBudget> within_bytes(const Model& model, uint64_t bytes,
   // Of losses a 4^-x + 4^-y the sum is least, with so many bytes for both, where one more byte
   // takes as much off either.
   const double share = sizes.ends / sizes.linears,
-               apart = std::log2(kEmbeddingLoss / share) / 2,  // x - y
+               apart = std::log2(kEmbeddingLoss / share) / 2,  // y - x
       both = 8 * (room - sizes.fixed) / sizes.linears;
   double linears = std::clamp((both - share * apart) / (1 + share), range.least, range.most);
   double ends = (both - linears) / share;
   if (ends >= sizes.ends_as_came) return SizeBudget{0, both - share * sizes.ends_as_came};
+  // One bit loses more than 4^-1 says: not in one of them while both can have two.
+  const double beside_two = both - share * sizes.two_of_ends;
+  if (ends < sizes.two_of_ends && beside_two >= std::max(range.least, sizes.two_of_ends))
+    ends = sizes.two_of_ends, linears = beside_two;
   if (ends < sizes.least_of_ends) {
     ends = sizes.least_of_ends;
     linears = both - share * ends;

@@ -20,7 +20,8 @@ PackedMatrix embedding(DType type = DType::kQ8_0) {
 /// Tokens of which lower ones come more often: i comes about 1 / (i + 1) times.
 std::vector<int32_t> zipf() {
   std::vector<int32_t> text;
-  for (int32_t i = 0; i < kVocab; ++i) text.insert(text.end(), static_cast<size_t>(4096 / (i + 1)), i);
+  for (int32_t i = 0; i < kVocab; ++i)
+    text.insert(text.end(), static_cast<size_t>(4096 / (i + 1)), i);
   return text;
 }
 
@@ -61,6 +62,10 @@ TEST(EmbeddingParts, AlikeWithoutAText) {
   const auto parts = embedding_parts(w, row_weights(kVocab, {}), two);
   ASSERT_TRUE(parts);
   EXPECT_EQ(*parts, (std::vector<RowPart>{{kVocab, 2}}));
+  // What is left over goes to the first.
+  const auto mixed = embedding_parts(w, row_weights(kVocab, {}), two + 0.5);
+  ASSERT_TRUE(mixed);
+  EXPECT_EQ(*mixed, (std::vector<RowPart>{{kVocab / 2, 3}, {kVocab / 2, 2}}));
 }
 
 TEST(EmbeddingParts, RefusesLessThanABit) {
@@ -69,8 +74,8 @@ TEST(EmbeddingParts, RefusesLessThanABit) {
   EXPECT_NE(parts.error().message.find("1.25"), std::string::npos) << parts.error().message;
 }
 
-// Rows of planes lie sixteen together, and parts have no rows of their own: they cannot stay as they
-// came.
+// Rows of planes lie sixteen together, and parts have no rows of their own: they cannot stay as
+// they came.
 TEST(EmbeddingParts, KeepOnlyRowsThatStandAlone) {
   PackedMatrix planes = embedding();
   planes.codec = *trellis_codec(4);

@@ -469,6 +469,46 @@ TEST(QuantizeModel, EmbeddingInParts) {
   }
 }
 
+// A tokenizer that knows more tokens than there are rows is told before anything is looked up.
+TEST(QuantizeModel, TokensBeyondTheVocabularyAreRefused) {
+  const Folder folder;
+  Model model = tiny();
+  model.embedding = model.head = slice_rows(model.embedding, 0, 16);
+  QuantizeOptions o = options("trellis");
+  o.calibration.sources = {folder.path / "text.txt"};
+  std::ofstream(o.calibration.sources[0]) << std::string(400, 'z');
+  ThreadPool pool(1);
+  Silent progress;
+  const auto made = quantize_model(model, folder.path / "a.gguf", o,
+                                   {&pool, &kernels_for(Isa::kScalar)}, progress);
+  ASSERT_FALSE(made);
+  EXPECT_NE(made.error().message.find("of a vocabulary of 16"), std::string::npos)
+      << made.error().message;
+}
+
+// The size of a file is promised before its sources are known: what it notes of them is bounded.
+TEST(QuantizeModel, NotesOfTheCalibrationAreBounded) {
+  const Folder folder;
+  QuantizeOptions o = options("trellis");
+  o.calibration.sources.clear();
+  for (int i = 0; i < 64; ++i) {
+    o.calibration.sources.push_back(folder.path / (std::string(40, 'n') + std::to_string(i)));
+    std::ofstream(o.calibration.sources.back()) << std::string(100, 'a');
+  }
+  o.calibration.windows = 64;
+  ThreadPool pool(1);
+  Silent progress;
+  const auto made = quantize_model(tiny(), folder.path / "a.gguf", o,
+                                   {&pool, &kernels_for(Isa::kScalar)}, progress);
+  ASSERT_TRUE(made) << made.error().message;
+  EXPECT_GT(made->calibration.size(), 3000u);
+  const auto file = ModelFile::open(folder.path / "a.gguf");
+  ASSERT_TRUE(file);
+  const std::string note = *(*file)->metadata().string("planeloom.calibration");
+  EXPECT_LE(note.size(), 2060u);
+  EXPECT_TRUE(note.ends_with("; and more"));
+}
+
 // The head is calibrated on what comes out of the layers, and an interrupted run finds what it had.
 TEST(QuantizeModel, EmbeddingGoesOnAfterAnInterruption) {
   const Folder folder;

@@ -74,6 +74,14 @@ TEST(SizeBudget, IsOfTheWholeFile) {
     ASSERT_TRUE(tight);
     EXPECT_LT(tight->embedding_bits, within_bytes(*model, holds, forms())->embedding_bits);
     EXPECT_GT(tight->bits_per_weight, 3);
+    // Neither has one bit where both can have two.
+    const double two =
+        bits_per_weight(**trellis_codec(2), model->embedding.rows, model->embedding.cols);
+    for (uint64_t bytes = 60'000; bytes < 150'000; bytes += 3000)
+      if (const auto budget = within_bytes(*model, bytes, forms());
+          budget && budget->embedding_bits < two - 1e-9) {
+        EXPECT_LT(budget->bits_per_weight, two + 0.3) << bytes;
+      }
     // Once the linears have all that they can, the embedding takes the rest, and stays when it
     // need not change.
     uint64_t fits = 0;

@@ -40,7 +40,7 @@ PLAIN = {
 }
 # name: (calibration, options), with errors upstream made up for and without, guided too, distilled and not.
 SERIES = {f"at most {bpw}, {text}": (text, f"--bpw {bpw}") for bpw in (2.1, 2.4, 2.75, 3.05) for text in UPSTREAM}
-SERIES |= {f"file of at most 60 MB, {text}": (text, "--size 60MB") for text in UPSTREAM}  # as one would ship it: embedding included, SmolLM2
+SERIES |= {f"file of at most {mb} MB, {text}": (text, f"--size {mb}MB") for mb in (60, 110) for text in UPSTREAM}  # as one would ship it: embedding included; SmolLM2, Gemma
 SERIES |= {
     "trit-planes g192 tied, refined": ("matched", "--method ptqtp --coefficients tied --group 192 --rotate --refine 2"),
     "bit-planes g192 at most 2.4, refined": ("matched", "--method bpdq --bpw 2.4 --group 192 --rotate --refine 3"),
