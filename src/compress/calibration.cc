@@ -171,8 +171,9 @@ Result<CalibrationText> calibration_text(const Model& model, const Tokenizer& to
   }
   CalibrationText text = in_turn(parts, o.context);
   // A damaged file's tokenizer may know more tokens than its embedding has rows.
-  if (const int32_t most = std::ranges::max(text.tokens); most >= model.vocab())
-    return fail("[calibration] token {} of a vocabulary of {}", most, model.vocab());
+  for (const int32_t token : text.tokens)
+    if (token >= model.vocab())
+      return fail("[calibration] token {} of a vocabulary of {}", token, model.vocab());
   return text;
 }
 

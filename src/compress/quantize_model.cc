@@ -212,7 +212,8 @@ class Run {
     std::map<std::string, const PackedMatrix*> quantized;
     for (int64_t l = 0; l < model_.config.layers; ++l)
       for (const auto& [name, w] : matrices(l)) quantized[name] = w;
-    for (const End& end : ends_) quantized[end.name] = end.whole;
+    for (const End& end : ends_)
+      if (!end.stays()) quantized[end.name] = end.whole;
     const std::filesystem::path partial = workspace_.path("out.gguf");
     PL_CHECK(write_quantized(
         *model_.file, quantized,
@@ -239,6 +240,7 @@ class Run {
     PackedMatrix* whole;
     std::vector<RowPart> rows;
     std::vector<PackedMatrix> parts;
+    bool stays() const { return rows.size() == 1 && rows[0].bits == 0; }
     std::string part(size_t i) const { return parts.size() == 1 ? name : part_name(name, i); }
   };
 

@@ -469,6 +469,19 @@ TEST(QuantizeModel, EmbeddingInParts) {
   }
 }
 
+// With room for all rows as they came the tensor is left alone.
+TEST(QuantizeModel, AnEmbeddingThatFitsStays) {
+  const Folder folder;
+  TinyOptions shape = tiny_text_options();
+  shape.embedding = "Q8_0";
+  const auto model = load_model(std::shared_ptr<const ModelFile>(make_tiny_model(shape)));
+  ASSERT_TRUE(model) << model.error().message;
+  QuantizeOptions o = options("rtn");
+  const std::string without = quantized(*model, folder.path / "a.gguf", o);
+  o.embedding_bits = 9;
+  EXPECT_TRUE(quantized(*model, folder.path / "b.gguf", o) == without);
+}
+
 // A tokenizer that knows more tokens than there are rows is told before anything is looked up.
 TEST(QuantizeModel, TokensBeyondTheVocabularyAreRefused) {
   const Folder folder;
