@@ -92,6 +92,12 @@ struct PairFile {
     matrix.coef.resize(static_cast<size_t>(16 * matrix.codec->coef_bytes(128)), std::byte{0x12});
     add_pair("blk.0.attn_q.weight", matrix.view(), metadata, specs);
   }
+  /// Another matrix instead.
+  void announce(std::string_view name, const PackedMatrix& other) {
+    metadata = {};
+    specs.clear();
+    add_pair(name, other, metadata, specs);
+  }
   /// Writes specs as they now stand, filled with zeros, and opens the file.
   Result<std::shared_ptr<const ModelFile>> zeros() {
     PL_TRY(GgufWriter writer, GgufWriter::create(path, metadata, specs));
@@ -123,13 +129,11 @@ TEST(PlanesPair, RoundTrip) {
 
 TEST(PlanesPair, RotationRoundTrip) {
   PairFile f;
-  f.metadata = {};
-  f.specs.clear();
   PackedMatrix rotated = f.matrix.view();
   const auto rotation = Rotation::make(128, 4000000000u);
   ASSERT_TRUE(rotation);
   rotated.rotation = *rotation;
-  add_pair("blk.0.attn_q.weight", rotated, f.metadata, f.specs);
+  f.announce("blk.0.attn_q.weight", rotated);
   const auto file = f.zeros();
   ASSERT_TRUE(file) << file.error().message;
   const auto w = (*file)->matrix("blk.0.attn_q.weight");
@@ -146,11 +150,9 @@ PackedMatrix two_parts(const PackedMatrix& second, std::vector<std::byte>& bytes
 
 TEST(PlanesPair, PartsRoundTrip) {
   PairFile f;
-  f.metadata = {};
-  f.specs.clear();
   std::vector<std::byte> bytes;
   const PackedMatrix whole = two_parts(f.matrix.view(), bytes);
-  add_pair("token_embd.weight", whole, f.metadata, f.specs);
+  f.announce("token_embd.weight", whole);
   auto writer = GgufWriter::create(f.path, f.metadata, f.specs);
   ASSERT_TRUE(writer) << writer.error().message;
   ASSERT_TRUE(write_pair(*writer, "token_embd.weight", whole));
@@ -178,9 +180,7 @@ TEST(PlanesPair, PartsAreChecked) {
   const PackedMatrix whole = two_parts(pair.matrix.view(), bytes);
   const auto matrix = [&](const auto& change) {
     PairFile f;
-    f.metadata = {};
-    f.specs.clear();
-    add_pair("w", whole, f.metadata, f.specs);
+    f.announce("w", whole);
     change(f);
     const auto file = f.zeros();
     EXPECT_TRUE(file) << file.error().message;
