@@ -137,8 +137,7 @@ Status measure_sensitivity(const Model& model, const SensitivityOptions& o, cons
   }
   if (o.wants(kOracle)) {
     PL_TRY(out.oracle,
-           measure_oracle(model, learn, score, {forms, o.text.seed, cache_dir() / "oracle"},
-                          compute, progress));
+           measure_oracle(model, learn, score, {forms, cache_dir() / "oracle"}, compute, progress));
     out.oracle_at = out.metrics.size();
     out.metrics.push_back(oracle_metric(*out.oracle, two_bits(model, forms)));
   }

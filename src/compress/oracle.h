@@ -13,7 +13,6 @@ namespace planeloom {
 
 struct OracleOptions {
   std::vector<Form> forms;
-  uint64_t rotation_seed = 1;
   /// Where finished layers are kept, so that the same question is answered at once and one that was
   /// interrupted goes on after the last finished layer; empty: nowhere.
   std::filesystem::path folder;
@@ -27,8 +26,8 @@ struct Oracle {
 
 /// Quantizes every linear in every form with the Hessian of `learn`, one at a time, and reads
 /// `score` from its layer on. Memory: the hidden states of both texts, and of every prediction a
-/// few hundred tokens. The same figures for any number of threads. An error after Ctrl-C says how
-/// to go on.
+/// few hundred tokens. The same figures for any number of threads, and one rotation whatever a
+/// file's: files of several seeds go by one measurement. An error after Ctrl-C says how to go on.
 Result<Oracle> measure_oracle(const Model& model, const CalibrationText& learn,
                               const CalibrationText& score, const OracleOptions& options,
                               const Compute& compute, Progress& progress);

@@ -142,7 +142,7 @@ TEST_F(Scores, TheOracleSaysThatTheModelItselfIsDamaged) {
   broken.output_norm[0] = NAN;
   const auto forms = parse_forms(std::vector<std::string>{"trellis2"});
   const auto oracle =
-      measure_oracle(broken, some_text(2, 3), some_text(1, 4), {*forms, 1, {}}, compute, silent);
+      measure_oracle(broken, some_text(2, 3), some_text(1, 4), {*forms, {}}, compute, silent);
   ASSERT_FALSE(oracle);
   EXPECT_EQ(oracle.error().message,
             "[oracle] what the model says of the text is no number: its weights are damaged");
@@ -172,7 +172,7 @@ TEST_F(Scores, ABudgetOfExactlyWhatAFormTakesIsEnough) {
 TEST_F(Scores, TheOracleFallsWithBits) {
   const auto forms = parse_forms(kDefaultForms);
   ASSERT_TRUE(forms);
-  OracleOptions options{*forms, 1, {}};
+  OracleOptions options{*forms, {}};
   const auto oracle =
       measure_oracle(model, some_text(4, 3), some_text(2, 4), options, compute, silent);
   ASSERT_TRUE(oracle) << oracle.error().message;
@@ -193,7 +193,7 @@ TEST_F(Scores, TheOracleFallsWithBits) {
 TEST_F(Scores, TheOracleGoesOnWhereItWas) {
   const Folder folder;
   const auto forms = parse_forms(std::vector<std::string>{"trellis2"});
-  OracleOptions options{*forms, 1, folder.path / "oracle"};
+  OracleOptions options{*forms, folder.path / "oracle"};
   const auto whole =
       measure_oracle(model, some_text(2, 3), some_text(1, 4), options, compute, silent);
   ASSERT_TRUE(whole) << whole.error().message;
@@ -233,7 +233,7 @@ TEST_F(Scores, TheOracleGoesOnWhereItWas) {
 TEST_F(Scores, TheOracleKeepsEachSplitOfATextApart) {
   const Folder folder;
   const auto forms = parse_forms(std::vector<std::string>{"trellis2"});
-  const OracleOptions options{*forms, 1, folder.path / "oracle"};
+  const OracleOptions options{*forms, folder.path / "oracle"};
   const CalibrationText text = some_text(4, 3);
   for (const int64_t score : {1, 2}) {
     const auto oracle =

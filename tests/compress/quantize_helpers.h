@@ -19,7 +19,7 @@ inline QuantizeOptions options(const std::string& method, int group = 64) {
 
 /// The bytes of the file that it gives.
 inline std::string quantized(const Model& model, const fs::path& out, const QuantizeOptions& o,
-                      int threads = 1, Isa isa = Isa::kScalar) {
+                             int threads = 1, Isa isa = Isa::kScalar) {
   ThreadPool pool(threads);
   Silent progress;
   return bytes_after(quantize_model(model, out, o, {&pool, &kernels_for(isa)}, progress), out);
