@@ -37,8 +37,9 @@ void add_allocate_options(CLI::App* command, AllocateOptions& o) {
               "--allocate", o.metric,
               "Give every linear a form of its own within --bpw or --size, by this measure of "
               "how much it needs its bits: nsds, lieq, oracle (measures each in every form: "
-              "long, kept for the next time) and the others of planeloom scores, or uniform "
-              "(layers spread evenly). The last quarter of the calibration text, at most 8,192 "
+              "long, kept for the next time) and the others of planeloom scores, uniform (the same "
+              "bits for all, the rest spread evenly) among them. The last quarter of the "
+              "calibration text, at most 8,192 "
               "tokens, is scored, the rest learnt from")
           ->check(CLI::Validator(wrong_measure, ""))
           ->type_name("MEASURE");

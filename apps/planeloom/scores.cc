@@ -255,11 +255,12 @@ void add_scores(CLI::App& app) {
       app.add_subcommand("scores", "Which layers and linears need their bits, by several measures");
   auto o = std::make_shared<Options>();
   command->add_option("-m,--model", o->model, "Model: a path or a pulled name")->required();
-  add_list(command, "--with", o->with,
-           "Measures, with commas: nsds, nsds-product, kinds, stream, uniform, index, kurtosis, "
-           "kurtboost, zd, mse (from the weights alone); lieq, lieq-compactness, lieq-drop, "
-           "lieq-energy, lim (read a text); oracle (quantizes one linear after another: long); all",
-           [](const std::string& name) { return name == "all" ? "" : wrong_measure(name); })
+  add_list(
+      command, "--with", o->with,
+      "Measures, with commas: nsds, nsds-product, kinds, stream, uniform, alike, index, "
+      "kurtosis, kurtboost, zd, mse (from the weights alone); lieq, lieq-compactness, lieq-drop, "
+      "lieq-energy, lim (read a text); oracle (quantizes one linear after another: long); all",
+      [](const std::string& name) { return name == "all" ? "" : wrong_measure(name); })
       ->type_name("NAME[,NAME...]")
       ->default_str("nsds,index,kurtosis,mse");
   add_sensitivity_options(command, o->sensitivity);

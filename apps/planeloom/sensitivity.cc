@@ -14,7 +14,7 @@ namespace planeloom {
 namespace {
 
 const std::vector<std::string> kOfRoles{"nsds", "nsds-product"}, kOfEnergies{"kinds", "stream"},
-    kPlain{"uniform", "index"}, kOfMatrices{"kurtosis", "kurtboost", "zd", "mse"},
+    kPlain{"uniform", "alike", "index"}, kOfMatrices{"kurtosis", "kurtboost", "zd", "mse"},
     kOfText{"lieq", "lieq-compactness", "lieq-drop", "lieq-energy", "lim"};
 constexpr const char* kOracle = "oracle";
 
@@ -130,7 +130,7 @@ Status measure_sensitivity(const Model& model, const SensitivityOptions& o, cons
     PL_TRY(out.weights, measure_weights(model, parts, compute, progress));
     take(weight_metrics(*out.weights), o, out.metrics);
   }
-  take(plain_metrics(model.config.layers), o, out.metrics);
+  take(plain_metrics(model.config), o, out.metrics);
   if (any_of(o, kOfText)) {
     PL_TRY(out.on_text, measure_on_text(model, score, o.text.seed, compute, progress));
     take(text_metrics(*out.on_text), o, out.metrics);

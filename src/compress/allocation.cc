@@ -124,6 +124,9 @@ Result<Allocation> allocate_by_metric(const Model& model, const Metric& metric,
   }
   for (int64_t l = 0; l < model.config.layers; ++l)
     for (const Linear linear : kBlockLinears) of_linear.push_back(metric.of(l, linear));
+  double weights = 0;
+  for (const LayerWeights& layer : model.layers)
+    for (const PackedMatrix& w : layer.linears) weights += static_cast<double>(w.rows * w.cols);
   const bool layers = grain == Grain::kLayer;
   const std::vector<double> z = unusual(layers ? metric.layer : of_linear);
   return allocate_forms(
@@ -132,7 +135,10 @@ Result<Allocation> allocate_by_metric(const Model& model, const Metric& metric,
         const auto l = static_cast<size_t>(item.layer);
         const size_t at = layers ? l : l * kLinears + static_cast<size_t>(item.linears[0]);
         const double value = layers ? metric.layer[at] : of_linear[at];
-        return (metric.is_cost ? value : softplus(z[at])) * error[f];
+        if (metric.is_cost) return value * error[f];
+        // Of equals, as the linears of a layer often are, the larger: no bytes are left over.
+        return softplus(z[at]) * error[f] *
+               (1 + 1e-3 * static_cast<double>(item.weights) / weights);
       });
 }
 

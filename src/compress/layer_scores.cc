@@ -371,13 +371,30 @@ std::vector<Metric> weight_metrics(const WeightMeasures& m) {
   return all;
 }
 
-std::vector<Metric> plain_metrics(int64_t layers) {
-  std::vector<Metric> all{{"uniform", {}, {}}, {"index", {}, {}}};
-  for (int64_t l = 0; l < layers; ++l) {
-    all[0].layer.push_back(evenly(static_cast<size_t>(l)));
-    all[1].layer.push_back(static_cast<double>(layers - 1 - l));
+std::vector<Metric> plain_metrics(const Config& config) {
+  constexpr double kApart = 1e-3;  // among equals, far below what one bit more is worth
+  Metric uniform{"uniform", {}, {}, true}, alike{"alike", {}, {}, true}, index{"index", {}, {}};
+  for (int64_t l = 0; l < config.layers; ++l) {
+    std::array<double, kLinears> weights{}, ones{};
+    double sum = 0;
+    for (const Linear linear : kBlockLinears) {
+      const LinearShape shape = linear_shape(config, linear);
+      sum += weights[static_cast<size_t>(linear)] = static_cast<double>(shape.rows * shape.cols);
+    }
+    for (size_t i = 0; i < kLinears; ++i) {
+      const double turn = evenly(static_cast<size_t>(l) * kLinears + i);
+      // Of those that cost the same the larger: no bytes are left over.
+      ones[i] = 1 + kApart * (weights[i] / sum + kApart * turn);
+      weights[i] *= 1 + kApart * turn;
+    }
+    const double in_turn = 1 + kApart * evenly(static_cast<size_t>(l));
+    uniform.layer.push_back(sum * in_turn);
+    uniform.linear.push_back(weights);
+    alike.layer.push_back(kLinears * in_turn);
+    alike.linear.push_back(ones);
+    index.layer.push_back(static_cast<double>(config.layers - 1 - l));
   }
-  return all;
+  return {std::move(uniform), std::move(alike), std::move(index)};
 }
 
 Result<TextMeasures> measure_on_text(const Model& model, const CalibrationText& text, uint64_t seed,

@@ -62,9 +62,10 @@ Result<WeightMeasures> measure_weights(const Model& model, WeightParts parts,
 /// deviation, more important), "mse".
 std::vector<Metric> weight_metrics(const WeightMeasures& measures);
 
-/// What measures nothing: "uniform" (an order that spreads the first so many evenly over the
-/// layers) and "index" (the earlier, the more sensitive).
-std::vector<Metric> plain_metrics(int64_t layers);
+/// What measures nothing: "uniform" (all weights alike, so that all linears have the same bits, and
+/// what is left over is spread evenly), "alike" (all linears alike whatever their size, so that the
+/// smaller have more) and "index" (the earlier, the more sensitive).
+std::vector<Metric> plain_metrics(const Config& config);
 
 /// What a text tells.
 struct TextMeasures {

@@ -312,8 +312,11 @@ class Run {
       PL_TRY(const QuantOptions quant, own_options(layer, linear));
       const auto [at, fresh] = prepared.try_emplace(without_bits(quant));
       if (!fresh) continue;
-      PL_TRY(at->second,
-             prepare_hessian(seen.hessian, linear_shape(model_.config, linear).cols, quant));
+      auto made = prepare_hessian(seen.hessian, linear_shape(model_.config, linear).cols, quant);
+      if (!made)
+        return fail("[quantize] what {} reads: {}; is the embedding, a norm or a linear damaged?",
+                    linear_name(layer, linear), made.error().message);
+      at->second = std::move(*made);
     }
     return prepared;
   }

@@ -100,11 +100,11 @@ TEST_F(Scores, EveryMetricHasEveryLayerAndIsTheSameForAnyThreads) {
     const auto on_text = measure_on_text(model, text, 1, with, silent);
     ASSERT_TRUE(on_text) << on_text.error().message;
     EXPECT_GT(on_text->perplexity, 1);
-    metrics[threads - 1] = plain_metrics(model.config.layers);
+    metrics[threads - 1] = plain_metrics(model.config);
     for (Metric& m : weight_metrics(*weights)) metrics[threads - 1].push_back(std::move(m));
     for (Metric& m : text_metrics(*on_text)) metrics[threads - 1].push_back(std::move(m));
   }
-  ASSERT_EQ(metrics[0].size(), 15);
+  ASSERT_EQ(metrics[0].size(), 16);
   for (size_t i = 0; i < metrics[0].size(); ++i) {
     const Metric &a = metrics[0][i], &b = metrics[1][i];
     EXPECT_EQ(a.layer.size(), model.layers.size()) << a.name;
@@ -159,12 +159,94 @@ TEST_F(Scores, ABudgetOfExactlyWhatAFormTakesIsEnough) {
       const auto forms = parse_forms(std::vector<std::string>{name});
       ASSERT_TRUE(forms) << name;
       const double bits = bits_range(*sized, *forms)->least;
-      const auto made = allocate_by_metric(*sized, plain_metrics(shape.layers)[0], *forms,
+      const auto made = allocate_by_metric(*sized, plain_metrics(sized->config)[0], *forms,
                                            Grain::kTensor, bits, pool);
       ASSERT_TRUE(made) << layers << " " << name << ": " << made.error().message;
       EXPECT_EQ(made->bits_per_weight, bits);
       EXPECT_FALSE(check_budget(*sized, *forms, bits * (1 - 1e-6)));
     }
+  }
+}
+
+/// Bits of every form that a linear has, by layer and Linear.
+std::vector<std::array<int, kLinears>> bits_of(const Allocation& a,
+                                               const std::vector<Form>& forms) {
+  std::vector<std::array<int, kLinears>> bits;
+  for (const Allocation::Item& item : a.items) {
+    bits.resize(static_cast<size_t>(item.layer) + 1);
+    for (const Linear linear : item.linears)
+      bits.back()[static_cast<size_t>(linear)] = forms[item.chosen].quant.bits;
+  }
+  return bits;
+}
+
+// Where all linears in one form fit, all have it; else none has another than the two next to the
+// budget, but for a few that fill the last bytes.
+TEST_F(Scores, UniformGivesAllTheSame) {
+  TinyOptions shape = tiny_text_options();
+  shape.layers = 12;
+  const auto sized = load_model(std::shared_ptr<const ModelFile>(make_tiny_model(shape)));
+  ASSERT_TRUE(sized) << sized.error().message;
+  const auto forms = parse_forms(std::vector<std::string>{"trellis2", "trellis3", "trellis4"});
+  const auto three = parse_forms(std::vector<std::string>{"trellis3"});
+  ASSERT_TRUE(forms);
+  const Metric uniform = plain_metrics(sized->config)[0];
+  EXPECT_EQ(uniform.name, "uniform");
+  for (const Grain grain : {Grain::kLayer, Grain::kTensor}) {
+    const double all_three = bits_range(*sized, *three)->least;
+    const auto all = allocate_by_metric(*sized, uniform, *forms, grain, all_three, pool);
+    ASSERT_TRUE(all) << all.error().message;
+    for (const auto& layer : bits_of(*all, *forms))
+      for (const int bits : layer) EXPECT_EQ(bits, 3);
+    const auto most = allocate_by_metric(*sized, uniform, *forms, grain, all_three - 0.5, pool);
+    ASSERT_TRUE(most) << most.error().message;
+    int fours = 0;
+    for (const auto& layer : bits_of(*most, *forms)) fours += std::ranges::count(layer, 4) > 0;
+    EXPECT_LE(fours, grain == Grain::kLayer ? 0 : 1);
+  }
+  // A quarter of the layers: none beside another.
+  const auto quarter = allocate_by_metric(*sized, uniform, *forms, Grain::kLayer,
+                                          bits_range(*sized, *forms)->least + 0.251, pool);
+  ASSERT_TRUE(quarter) << quarter.error().message;
+  const auto bits = bits_of(*quarter, *forms);
+  int threes = 0;
+  for (size_t l = 0; l < bits.size(); ++l) {
+    threes += bits[l][0] == 3;
+    EXPECT_FALSE(l > 0 && bits[l][0] == 3 && bits[l - 1][0] == 3) << l;
+  }
+  EXPECT_EQ(threes, 3);
+}
+
+TEST_F(Scores, AlikeGivesTheSmallerMore) {
+  const auto forms = parse_forms(std::vector<std::string>{"trellis2", "trellis3", "trellis4"});
+  ASSERT_TRUE(forms);
+  const Metric alike = plain_metrics(model.config)[1];
+  EXPECT_EQ(alike.name, "alike");
+  const auto found = allocate_by_metric(model, alike, *forms, Grain::kTensor, 2.8, pool);
+  ASSERT_TRUE(found) << found.error().message;
+  double small = 0, large = 0;
+  for (const auto& layer : bits_of(*found, *forms)) {
+    small += layer[static_cast<size_t>(Linear::kK)] + layer[static_cast<size_t>(Linear::kV)];
+    large += layer[static_cast<size_t>(Linear::kUp)] + layer[static_cast<size_t>(Linear::kDown)];
+  }
+  EXPECT_GT(small, large);
+}
+
+// Linears of a layer that are equal to a measure: nothing is left over for that.
+TEST_F(Scores, EqualsUseTheBudget) {
+  const auto forms = parse_forms(std::vector<std::string>{"trellis2", "trellis3", "trellis4"});
+  ASSERT_TRUE(forms);
+  double weights = 0, smallest = INFINITY;
+  for (const LayerWeights& layer : model.layers)
+    for (const PackedMatrix& w : layer.linears) {
+      weights += static_cast<double>(w.rows * w.cols);
+      smallest = std::min(smallest, static_cast<double>(w.rows * w.cols));
+    }
+  const double budget = bits_range(model, *forms)->most - smallest / weights;  // one bit less in it
+  for (const Metric& metric : plain_metrics(model.config)) {
+    const auto found = allocate_by_metric(model, metric, *forms, Grain::kTensor, budget, pool);
+    ASSERT_TRUE(found) << found.error().message;
+    EXPECT_NEAR(found->bits_per_weight, budget, 1e-9) << metric.name;
   }
 }
 

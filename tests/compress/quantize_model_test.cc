@@ -33,6 +33,23 @@ TEST(QuantizeModel, SameBytesForAnyThreadsAndIsa) {
   }
 }
 
+TEST(QuantizeModel, TellsWhereADamagedModelStrays) {
+  const Folder folder;
+  Model model = tiny();
+  model.layers[1].ffn_norm[3] = NAN;
+  std::ofstream(folder.path / "text.txt") << std::string(500, 'a');
+  ThreadPool pool(1);
+  Silent progress;
+  QuantizeOptions o = options("gptq");
+  o.calibration.sources = {(folder.path / "text.txt").string()};
+  const auto made = quantize_model(model, folder.path / "out.gguf", o,
+                                   {&pool, &kernels_for(Isa::kScalar)}, progress);
+  ASSERT_FALSE(made);
+  EXPECT_EQ(made.error().message,
+            "[quantize] what blk.1.ffn_gate.weight reads: [hessian] an entry is not finite; is the "
+            "embedding, a norm or a linear damaged?");
+}
+
 // gptq and a clipped rtn read the calibration text and do without when there is none; upstream has
 // nothing to go by then.
 TEST(QuantizeModel, CalibrationNoneReadsNoText) {

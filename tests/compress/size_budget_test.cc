@@ -40,7 +40,7 @@ TEST(SizeBudget, IsOfTheWholeFile) {
       last = *budget;
       QuantizeOptions o;
       o.quant.method = "trellis";
-      const auto allocation = allocate_by_metric(*model, plain_metrics(shape.layers)[0], forms(),
+      const auto allocation = allocate_by_metric(*model, plain_metrics(model->config)[0], forms(),
                                                  Grain::kTensor, budget->bits_per_weight, pool);
       ASSERT_TRUE(allocation) << allocation.error().message;
       o.own = allocation->options(forms());

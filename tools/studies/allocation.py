@@ -24,6 +24,7 @@ ALLOCATIONS = {
     "kinds, layers": ("kinds", "layer"),
     "oracle, layers": ("oracle", "layer"),
     "uniform, tensors": ("uniform", "tensor"),
+    "alike, tensors": ("alike", "tensor"),
     "NSDS, tensors": ("nsds", "tensor"),
     "stream, tensors": ("stream", "tensor"),
     "oracle, tensors": ("oracle", "tensor"),
