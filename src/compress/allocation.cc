@@ -124,9 +124,6 @@ Result<Allocation> allocate_by_metric(const Model& model, const Metric& metric,
   }
   for (int64_t l = 0; l < model.config.layers; ++l)
     for (const Linear linear : kBlockLinears) of_linear.push_back(metric.of(l, linear));
-  double weights = 0;
-  for (const LayerWeights& layer : model.layers)
-    for (const PackedMatrix& w : layer.linears) weights += static_cast<double>(w.rows * w.cols);
   const bool layers = grain == Grain::kLayer;
   const std::vector<double> z = unusual(layers ? metric.layer : of_linear);
   return allocate_forms(
@@ -137,8 +134,7 @@ Result<Allocation> allocate_by_metric(const Model& model, const Metric& metric,
         const double value = layers ? metric.layer[at] : of_linear[at];
         if (metric.is_cost) return value * error[f];
         // Of equals, as the linears of a layer often are, the larger: no bytes are left over.
-        return softplus(z[at]) * error[f] *
-               (1 + 1e-3 * static_cast<double>(item.weights) / weights);
+        return softplus(z[at]) * error[f] * (1 + 1e-12 * static_cast<double>(item.weights));
       });
 }
 
