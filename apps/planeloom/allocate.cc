@@ -39,8 +39,7 @@ void add_allocate_options(CLI::App* command, AllocateOptions& o) {
               "how much it needs its bits: nsds, lieq, oracle (measures each in every form: "
               "long, kept for the next time) and the others of planeloom scores, uniform (the same "
               "bits for all, the rest spread evenly) among them. The last quarter of the "
-              "calibration text, at most 8,192 "
-              "tokens, is scored, the rest learnt from")
+              "calibration text, at most 8,192 tokens, is scored, the rest learnt from")
           ->check(CLI::Validator(wrong_measure, ""))
           ->type_name("MEASURE");
   add_list(command, "--choices", o.forms,
