@@ -12,9 +12,10 @@ namespace planeloom {
 namespace {
 
 constexpr DType kWeightTypes[] = {
-    DType::kF32,  DType::kF16,    DType::kBF16,   DType::kQ4_0,  DType::kQ4_1, DType::kQ5_0,
-    DType::kQ5_1, DType::kQ8_0,   DType::kQ2_K,   DType::kQ3_K,  DType::kQ4_K, DType::kQ5_K,
-    DType::kQ6_K, DType::kIQ4_NL, DType::kIQ4_XS, DType::kTQ1_0, DType::kTQ2_0};
+    DType::kF32,     DType::kF16,   DType::kBF16,   DType::kQ4_0,    DType::kQ4_1,   DType::kQ5_0,
+    DType::kQ5_1,    DType::kQ8_0,  DType::kQ2_K,   DType::kQ3_K,    DType::kQ4_K,   DType::kQ5_K,
+    DType::kQ6_K,    DType::kIQ1_S, DType::kIQ1_M,  DType::kIQ2_XXS, DType::kIQ2_XS, DType::kIQ2_S,
+    DType::kIQ3_XXS, DType::kIQ3_S, DType::kIQ4_NL, DType::kIQ4_XS,  DType::kTQ1_0,  DType::kTQ2_0};
 
 /// Reads "<prefix><number>" off the front of text: 1 to 6 digits, no leading zero, so that a name
 /// has one spelling.
@@ -42,7 +43,7 @@ Status check_span(size_t got, int64_t rows, int64_t row_bytes, std::string_view 
 }  // namespace
 
 const Codec* gguf_codec(DType type) {
-  for (auto* family : {float_codec, legacy_codec, kquant_codec, iq4_codec, ternary_codec})
+  for (auto* family : {float_codec, legacy_codec, kquant_codec, iq_codec, iq4_codec, ternary_codec})
     if (const Codec* codec = family(type)) return codec;
   return nullptr;
 }

@@ -10,6 +10,7 @@ namespace planeloom {
 const Codec* float_codec(DType type);    // F32, F16, BF16
 const Codec* legacy_codec(DType type);   // Q4_0 ... Q8_0: blocks of 32, one half-precision scale
 const Codec* kquant_codec(DType type);   // Q2_K ... Q6_K: blocks of 256, quantized scales
+const Codec* iq_codec(DType type);       // IQ1_S ... IQ3_S: points of fixed sets (iq_grids.h)
 const Codec* iq4_codec(DType type);      // IQ4_NL, IQ4_XS: 4-bit indices into a fixed table
 const Codec* ternary_codec(DType type);  // TQ1_0, TQ2_0
 

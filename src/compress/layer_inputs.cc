@@ -88,7 +88,7 @@ Result<LayerInputs::Seen> LayerInputs::before(int64_t layer, Linear linear) {
   Seen seen{moments.hessian(), {}};
   if (drift) {
     PL_TRY(seen.target, UpstreamTarget::make(
-                            seen.hessian, cols, drift->inputs.mean(),
+                            compute_, seen.hessian, cols, drift->inputs.mean(),
                             drift->lack ? drift->lack->mean() : std::vector<float>{}, *damping_));
   }
   return seen;

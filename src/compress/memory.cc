@@ -28,7 +28,8 @@ double stage_bytes(const Config& c, const QuantizeOptions& o, double rows, doubl
   const double target = upstream ? square * (kDouble + kFloat) + width * cols * kFloat : 0;
   const double watching = square * (kFloat + kDouble) + target + (upstream ? square * kFloat : 0),
                preparing = square * (2 * kDouble + kFloat + kept) + target,
-               quantizing = square * (kFloat + kept) + target + 3 * rows * cols * kFloat;
+               solving = upstream ? std::min(rows, 1024.0) * cols * kDouble : 0,
+               quantizing = square * (kFloat + kept) + target + 3 * rows * cols * kFloat + solving;
   return std::max({watching + panels, preparing, quantizing});
 }
 

@@ -216,7 +216,7 @@ class Run {
   /// The matrix whose weights were decoded.
   Result<EncodedMatrix> encode(std::span<const double> hessian, const PackedMatrix& w,
                                const QuantOptions& quant) {
-    PL_TRY(const PreparedHessian prepared, prepare_hessian(hessian, w.cols, quant));
+    PL_TRY(const PreparedHessian prepared, prepare_hessian(hessian, w.cols, quant, *compute_.pool));
     LayerInput input{weights_, w.rows, w.cols};
     input.prepared = &prepared;
     PL_TRY(QuantResult made, quantize_layer(input, quant, *compute_.pool));

@@ -312,7 +312,8 @@ class Run {
       PL_TRY(const QuantOptions quant, own_options(layer, linear));
       const auto [at, fresh] = prepared.try_emplace(without_bits(quant));
       if (!fresh) continue;
-      auto made = prepare_hessian(seen.hessian, linear_shape(model_.config, linear).cols, quant);
+      auto made = prepare_hessian(seen.hessian, linear_shape(model_.config, linear).cols, quant,
+                                  *compute_.pool);
       if (!made)
         return fail("[quantize] what {} reads: {}; is the embedding, a norm or a linear damaged?",
                     linear_name(layer, linear), made.error().message);
@@ -329,7 +330,8 @@ class Run {
       const auto hessian = prepared.find(without_bits(quant));
       std::optional<PreparedHessian> outputs;
       if (const SecondMoments* moments = outputs_ ? outputs_->at(layer, linear) : nullptr) {
-        PL_TRY(outputs, prepare_outputs(moments->hessian(), w.rows));
+        PL_TRY(outputs,
+               prepare_outputs(moments->hessian(), w.rows, compute_.kernels->isa, *compute_.pool));
       }
       const PackedMatrix original = w;
       PL_CHECK(quantize_rows(original, 0, linear_name(layer, linear), w, quant,
@@ -372,7 +374,8 @@ class Run {
       target_.reset();
       std::optional<PreparedHessian> hessian;
       if (inputs_) {
-        PL_TRY(hessian, prepare_hessian(inputs_->before_head(), cols, embedding_options(1)));
+        PL_TRY(hessian,
+               prepare_hessian(inputs_->before_head(), cols, embedding_options(1), *compute_.pool));
       }
       for (End& end : ends_) {
         const bool reads = hessian && (!has_head_ || end.whole == &model_.head);

@@ -1,20 +1,17 @@
 #include "compress/upstream.h"
 
-#include <Eigen/Cholesky>
 #include <algorithm>
 #include <cmath>
 
 #include "codecs/codec.h"
 #include "kernels/linear.h"
-#include "quant/hessian.h"
+#include "quant/cholesky.h"
 
 namespace planeloom {
 namespace {
 
-using Matrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::ColMajor>;
-
-constexpr int kTries = 8;            // damping doubles each time
-constexpr int64_t kSolvedRows = 16;  // right sides a worker solves at a time
+constexpr int kTries = 8;              // damping doubles each time
+constexpr int64_t kSolvedRows = 1024;  // right sides at a time, which bounds memory
 
 }  // namespace
 
@@ -47,10 +44,11 @@ std::vector<float> CrossMoments::mean() const {
   return out;
 }
 
-Result<UpstreamTarget> UpstreamTarget::make(std::span<const double> hessian, int64_t cols,
-                                            std::vector<float> drift, std::vector<float> lack,
-                                            double damping) {
-  pin_eigen_blocking();
+Result<UpstreamTarget> UpstreamTarget::make(const Compute& compute, std::span<const double> hessian,
+                                            int64_t cols, std::vector<float> drift,
+                                            std::vector<float> lack, double damping) {
+  if (cols % kCholeskyUnit != 0)
+    return fail("[upstream] {} columns, a multiple of {} wanted", cols, kCholeskyUnit);
   UpstreamTarget target;
   target.cols_ = cols;
   target.drift_ = std::move(drift);
@@ -66,10 +64,9 @@ Result<UpstreamTarget> UpstreamTarget::make(std::span<const double> hessian, int
   if (!(mean > 0)) return fail("[upstream] the calibration text never reached this linear");
   for (int step = 0; step < kTries; ++step, damping *= 2) {
     target.factor_.assign(hessian.begin(), hessian.end());
-    Eigen::Map<Matrix> factor(target.factor_.data(), cols, cols);
-    factor.diagonal().array() += damping * mean;
-    Eigen::LLT<Eigen::Ref<Matrix>> llt(factor);
-    if (llt.info() == Eigen::Success) return target;
+    for (int64_t i = 0; i < cols; ++i)
+      target.factor_[static_cast<size_t>(i * cols + i)] += damping * mean;
+    if (cholesky(compute.kernels->isa, *compute.pool, cols, target.factor_.data())) return target;
   }
   return fail("[upstream] {} x {}: not positive definite even with {} of the mean diagonal added",
               cols, cols, damping / 2);
@@ -85,27 +82,27 @@ void UpstreamTarget::apply(const Compute& compute, double strength, int64_t rows
   LinearScratch scratch;
   input.set(weights.data(), cols_, rows, cols_);
   linear(compute, drift, {}, input, ActivationMode::kFloat, scratch, want.data(), cols_);
-  const Eigen::Map<const Matrix> factor(factor_.data(), cols_, cols_);
-  const int64_t blocks = (rows + kSolvedRows - 1) / kSolvedRows;
-  const auto solve = [&](int64_t begin, int64_t end) {
-    Matrix right(cols_, end - begin);
-    for (int64_t r = begin; r < end; ++r)
-      for (int64_t c = 0; c < cols_; ++c) {
-        const auto at = static_cast<size_t>(r * cols_ + c);
-        right(c, r - begin) =
-            static_cast<double>(want[at]) + (lack_.empty() ? 0.0 : static_cast<double>(lack_[at]));
-      }
-    factor.triangularView<Eigen::Lower>().solveInPlace(right);
-    factor.triangularView<Eigen::Lower>().transpose().solveInPlace(right);
-    for (int64_t r = begin; r < end; ++r)
-      for (int64_t c = 0; c < cols_; ++c)
-        weights[static_cast<size_t>(r * cols_ + c)] +=
-            static_cast<float>(strength * right(c, r - begin));
+  const auto add = [&](int64_t first, int64_t count) {
+    const int64_t panels = (count + kCholeskyUnit - 1) / kCholeskyUnit;
+    std::vector<double> right(static_cast<size_t>(panels * cols_ * kCholeskyUnit));
+    const auto each = [&](const auto& visit) {
+      compute.pool->parallel_for(count, kCholeskyUnit, [&](int64_t begin, int64_t end, int) {
+        for (int64_t r = begin; r < end; ++r)
+          for (int64_t c = 0; c < cols_; ++c)
+            visit(static_cast<size_t>((first + r) * cols_ + c),
+                  right[static_cast<size_t>((r / kCholeskyUnit * cols_ + c) * kCholeskyUnit +
+                                            r % kCholeskyUnit)]);
+      });
+    };
+    each([&](size_t at, double& x) {
+      x = static_cast<double>(want[at]) + (lack_.empty() ? 0.0 : static_cast<double>(lack_[at]));
+    });
+    cholesky_solve(compute.kernels->isa, *compute.pool, cols_, factor_.data(), panels,
+                   right.data());
+    each([&](size_t at, double& x) { weights[at] += static_cast<float>(strength * x); });
   };
-  compute.pool->parallel_for(blocks, 1, [&](int64_t first, int64_t last, int) {
-    for (int64_t b = first; b < last; ++b)
-      solve(b * kSolvedRows, std::min(rows, (b + 1) * kSolvedRows));
-  });
+  for (int64_t first = 0; first < rows; first += kSolvedRows)
+    add(first, std::min(kSolvedRows, rows - first));
 }
 
 }  // namespace planeloom

@@ -33,16 +33,16 @@ class UpstreamTarget {
   /// hessian: (cols, cols), as SecondMoments has it. drift: (cols, cols) = E[x' (x - x')^T], E as
   /// 2 / tokens sum. lack: (outputs, cols) = E[r x'^T], or empty. `damping` is a share of the mean
   /// diagonal and grows until the matrix can be inverted; directions that the text hardly shows
-  /// keep W. Errors: nothing to invert, numbers that are not finite.
-  static Result<UpstreamTarget> make(std::span<const double> hessian, int64_t cols,
-                                     std::vector<float> drift, std::vector<float> lack,
-                                     double damping);
+  /// keep W. Errors: nothing to invert, numbers that are not finite, cols no multiple of 16.
+  static Result<UpstreamTarget> make(const Compute& compute, std::span<const double> hessian,
+                                     int64_t cols, std::vector<float> drift,
+                                     std::vector<float> lack, double damping);
   /// weights: (rows, cols) W becomes W + strength (W* - W).
   void apply(const Compute& compute, double strength, int64_t rows, std::span<float> weights) const;
 
  private:
   int64_t cols_ = 0;
-  std::vector<double> factor_;  // lower Cholesky factor of the damped Hessian, (cols, cols)
+  std::vector<double> factor_;  // of the damped Hessian, as quant/cholesky.h leaves it
   std::vector<float> drift_, lack_;
 };
 

@@ -139,8 +139,8 @@ class Bpdq {
     block.white.resize(static_cast<size_t>(group_));
     block.target.resize(static_cast<size_t>(group_));
     feedback_.carry(b, first, block.white.data(), block.target.data());
-    c_.kernels.multiply_add(feedback_.weights(b, first), group_, feedback_.factor(first),
-                            c_.input.cols, group_, true, block.white.data());
+    c_.kernels.multiply_add(feedback_.weights(b, first), group_, feedback_.factor(first), group_,
+                            true, block.white.data());
     for (double& score : block.best_score) score = std::numeric_limits<double>::infinity();
     block.best.code.assign(static_cast<size_t>(group_), Lanes{});
   }
@@ -233,8 +233,8 @@ class Bpdq {
     std::fill(s.z.begin(), s.z.end(), Lanes{});
     for (int p = 0; p < n; ++p) {
       c_.kernels.look_up(group_, form_.digits(p), block.now.code.data(), s.plane.data());
-      c_.kernels.multiply_add(s.plane.data(), group_, feedback_.factor(first), c_.input.cols,
-                              group_, true, s.z.data() + p * group_);
+      c_.kernels.multiply_add(s.plane.data(), group_, feedback_.factor(first), group_, true,
+                              s.z.data() + p * group_);
     }
     DoubleLanes gram[kMaxCoef][kMaxCoef], right[kMaxCoef];
     for (int p = 0; p < n; ++p) {

@@ -25,7 +25,7 @@ void Descent::refine(const PlaneRows& rows, int worker) {
   Scratch& s = scratch_[static_cast<size_t>(worker)];
   const float* h = c_.hessian->matrix.data();
   std::fill(s.gradient.begin(), s.gradient.end(), Lanes{});
-  c_.kernels.multiply_add(rows.error, cols_, h, cols_, cols_, false, s.gradient.data());
+  c_.kernels.multiply_add(rows.error, cols_, {h, cols_}, cols_, false, s.gradient.data());
   for (int pass = 0; pass < c_.options.refine; ++pass)
     for (int64_t first = 0; first < cols_; first += group_) refine_group(rows, first, s);
 }
@@ -46,9 +46,9 @@ void Descent::refine_group(const PlaneRows& rows, int64_t first, Scratch& s) con
       rows.error[first + t].v[l] -= s.change[t].v[l];
       s.change[t].v[l] = -s.change[t].v[l];
     }
-  c_.kernels.multiply_add(s.change.data(), group_, h, cols_, first, false, s.gradient.data());
+  c_.kernels.multiply_add(s.change.data(), group_, {h, cols_}, first, false, s.gradient.data());
   const int64_t after = first + group_;
-  c_.kernels.multiply_add(s.change.data(), group_, h + after, cols_, cols_ - after, false,
+  c_.kernels.multiply_add(s.change.data(), group_, {h + after, cols_}, cols_ - after, false,
                           s.gradient.data() + after);
 }
 
@@ -61,7 +61,7 @@ void Descent::refit(const PlaneRows& rows, int64_t first, const float* h, Scratc
   DoubleLanes gram[kMaxCoef][kMaxCoef], right[kMaxCoef];
   std::fill(s.z.begin(), s.z.end(), Lanes{});
   for (int p = 0; p < n; ++p)
-    c_.kernels.multiply_add(plane(rows.code + first, p, s), group_, h, cols_, group_, false,
+    c_.kernels.multiply_add(plane(rows.code + first, p, s), group_, {h, cols_}, group_, false,
                             s.z.data() + p * group_);
   for (int p = 0; p < n; ++p) {
     const Lanes* x = plane(rows.code + first, p, s);

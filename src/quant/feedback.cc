@@ -27,10 +27,10 @@ void PlaneFeedback::load(int64_t b) {
 
 void PlaneFeedback::carry(int64_t b, int64_t first, Lanes* white, Lanes* target) const {
   std::fill_n(white, group_, Lanes{});
-  c_.kernels.multiply_add(weights(b, 0), first, factor(0, first), c_.input.cols, group_, false,
+  c_.kernels.multiply_add(weights(b, 0), first, c_.hessian->factor_from(0, first), group_, false,
                           white);
   std::copy_n(weights(b, first), group_, target);
-  c_.kernels.multiply_add(white, group_, inverse(first), group_, group_, true, target);
+  c_.kernels.multiply_add(white, group_, {inverse(first), group_}, group_, true, target);
 }
 
 void PlaneFeedback::take(int64_t b, int64_t first, const Lanes* code, const Lanes* coef) {

@@ -27,8 +27,8 @@ class PlaneFeedback {
   const Lanes* weights(int64_t block, int64_t first) const {
     return weights_.data() + at(block, first);
   }
-  /// R_GG, rows context.input.cols apart, and its inverse, (group, group).
-  const float* factor(int64_t first) const { return factor(first, first); }
+  /// R_GG and its inverse, (group, group).
+  lanes::Strips factor(int64_t first) const { return c_.hessian->factor_from(first, first); }
   const float* inverse(int64_t first) const { return c_.hessian->inverse.data() + first * group_; }
   /// Takes codes (group) and coefficients (form.count(), rounded as they are stored) over and
   /// turns the group's weights into errors.
@@ -42,9 +42,6 @@ class PlaneFeedback {
 
  private:
   int64_t at(int64_t block, int64_t n) const { return block * c_.input.cols + n; }
-  const float* factor(int64_t row, int64_t col) const {
-    return c_.hessian->factor.data() + row * c_.input.cols + col;
-  }
   Lanes* coefficients(int64_t block, int64_t first) {
     return coef_lanes_.data() + (block * c_.groups() + first / group_) * form_.count();
   }

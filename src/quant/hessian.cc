@@ -1,18 +1,16 @@
 #include "quant/hessian.h"
 
-#include <Eigen/Cholesky>
 #include <algorithm>
 #include <cmath>
-#include <mutex>
 #include <numeric>
+#include <optional>
 
 #include "codecs/planes.h"
+#include "quant/cholesky.h"
 #include "quant/triangular.h"
 
 namespace planeloom {
 namespace {
-
-using Matrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::ColMajor>;
 
 constexpr double kDampingStep = 0.01;
 constexpr int kDampingTries =
@@ -54,34 +52,40 @@ std::vector<int32_t> group_aware_order(const std::vector<double>& diagonal, int 
 }
 
 /// C C^T = J (P^T H P / s + (damping + floor) I) J, J the reversal: then R = J C J is upper and R
-/// R^T is the rest.
-bool factor_reversed(std::span<const double> h, const PreparedHessian& p, double added, Matrix& c) {
+/// R^T is the rest. c: (n, n), column by column.
+bool factor_reversed(std::span<const double> h, const PreparedHessian& p, double added, Isa isa,
+                     ThreadPool& pool, std::vector<double>& c) {
   const int64_t n = p.cols;
-  for (int64_t j = 0; j < n; ++j) {
-    const int64_t column = p.order[static_cast<size_t>(n - 1 - j)];
-    for (int64_t i = 0; i < n; ++i)
-      c(i, j) =
-          h[static_cast<size_t>(column * n + p.order[static_cast<size_t>(n - 1 - i)])] / p.scale;
-    c(j, j) += added;
-  }
-  Eigen::LLT<Eigen::Ref<Matrix>> llt(c);
-  if (llt.info() != Eigen::Success) return false;
-  for (int64_t i = 0; i < n; ++i)
-    if (!(c(i, i) > 0) || !std::isfinite(c(i, i))) return false;
-  return true;
+  pool.parallel_for(n, 16, [&](int64_t begin, int64_t end, int) {
+    for (int64_t j = begin; j < end; ++j) {
+      const double* row = h.data() + p.order[static_cast<size_t>(n - 1 - j)] * n;
+      double* column = c.data() + j * n;
+      for (int64_t i = j; i < n; ++i)
+        column[i] = row[p.order[static_cast<size_t>(n - 1 - i)]] / p.scale;
+      column[j] += added;
+    }
+  });
+  return cholesky(isa, pool, n, c.data());
 }
 
-void store(const Matrix& c, PreparedHessian& p) {
+void store(const std::vector<double>& c, ThreadPool& pool, PreparedHessian& p) {
   const int64_t n = p.cols, group = p.group;
+  const auto r = [&](int64_t i, int64_t j) {
+    return c[static_cast<size_t>((n - 1 - j) * n + n - 1 - i)];
+  };
   p.factor.assign(static_cast<size_t>(n * n), 0.0f);
-  for (int64_t i = 0; i < n; ++i)
-    for (int64_t j = i; j < n; ++j)
-      p.factor[static_cast<size_t>(i * n + j)] = static_cast<float>(c(n - 1 - i, n - 1 - j));
+  pool.parallel_for(n / 8, 1, [&](int64_t begin, int64_t end, int) {
+    for (int64_t first = begin * 8; first < end * 8; first += 8)
+      for (int64_t j = first; j < first + 8; ++j)
+        for (int64_t i = 0; i <= j; ++i)
+          p.factor[static_cast<size_t>((first / 8 * n + i) * 8 + j % 8)] =
+              static_cast<float>(r(i, j));
+  });
   p.inverse.assign(static_cast<size_t>(n * group), 0.0f);
   for (int64_t g = 0; g < n; g += group)
     invert_upper(
-        group, [&](int64_t i, int64_t j) { return c(n - 1 - g - i, n - 1 - g - j); },
-        p.inverse.data() + g * group, group);
+        group, [&](int64_t i, int64_t j) { return r(g + i, g + j); }, p.inverse.data() + g * group,
+        group);
 }
 
 void keep_matrix(std::span<const double> h, PreparedHessian& p) {
@@ -97,16 +101,13 @@ void keep_matrix(std::span<const double> h, PreparedHessian& p) {
 
 }  // namespace
 
-void pin_eigen_blocking() {
-  static std::once_flag once;
-  std::call_once(once, [] { Eigen::setCpuCacheSizes(32 << 10, 256 << 10, 2 << 20); });
-}
-
 Result<PreparedHessian> prepare_hessian(std::span<const double> h, int64_t cols, int group,
-                                        double damping, bool keep, std::vector<int32_t> order) {
+                                        double damping, bool keep, std::vector<int32_t> order,
+                                        Isa isa, ThreadPool* pool) {
   PL_CHECK(check(h, cols, group));
   if (!(damping >= 0) || damping > 10) return fail("[hessian] damping {}, 0 to 10 wanted", damping);
-  pin_eigen_blocking();
+  std::optional<ThreadPool> alone;
+  if (!pool) pool = &alone.emplace(1);
   PreparedHessian p;
   p.cols = cols;
   p.group = group;
@@ -126,13 +127,13 @@ Result<PreparedHessian> prepare_hessian(std::span<const double> h, int64_t cols,
   }
   p.order = order.empty() ? group_aware_order(diagonal, group) : std::move(order);
   const double largest = *std::max_element(diagonal.begin(), diagonal.end()) / p.scale;
-  Matrix c(cols, cols);
+  std::vector<double> c(static_cast<size_t>(cols * cols));
   for (int step = 0; step < kDampingTries + kFloorTries; ++step) {
     p.damping = damping + kDampingStep * std::min(step, kDampingTries);
     if (step >= kDampingTries)
       p.damping += kFirstFloor * largest * std::pow(10.0, step - kDampingTries);
-    if (!factor_reversed(h, p, p.damping, c)) continue;
-    store(c, p);
+    if (!factor_reversed(h, p, p.damping, isa, *pool, c)) continue;
+    store(c, *pool, p);
     for (const int32_t column : p.order)
       p.diagonal.push_back(
           static_cast<float>(diagonal[static_cast<size_t>(column)] / p.scale + p.damping));

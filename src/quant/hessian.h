@@ -5,13 +5,12 @@
 #include <span>
 #include <vector>
 
+#include "base/cpu.h"
 #include "base/result.h"
+#include "base/thread_pool.h"
+#include "quant/lanes.h"
 
 namespace planeloom {
-
-/// Eigen cuts its products by the cache sizes it finds; pinned, sums have the same order on every
-/// machine. Call before factoring or solving.
-void pin_eigen_blocking();
 
 /// Damping of the matrix that is kept for coordinate descent, which does not divide by small
 /// eigenvalues: notes measured 1 % best.
@@ -29,9 +28,18 @@ struct PreparedHessian {
   std::vector<int32_t>
       order;  // (cols): the original column at each position; a group's columns stay together
   std::vector<float> diagonal;  // (cols): of H_d / s, in this order
-  std::vector<float> factor;    // R: (cols, cols) row-major, zero below the diagonal
+  std::vector<float> factor;    // R in strips: (cols / 8, cols, 8), zero below the diagonal
   std::vector<float> matrix;    // H / s in this order with kKeptDamping: (cols, cols), or empty
   std::vector<float> inverse;   // (cols / group, group, group): inverses of R's diagonal blocks
+
+  float r(int64_t row, int64_t col) const {
+    return factor[static_cast<size_t>((col / 8 * cols + row) * 8 + col % 8)];
+  }
+  /// R from `row` and `col` on, a multiple of 8. Strips, since a method goes down few columns at a
+  /// time, and rows of tens of thousands of columns would be a page each.
+  lanes::Strips factor_from(int64_t row, int64_t col) const {
+    return {factor.data() + (col / 8 * cols + row) * 8, 8, 8 * cols};
+  }
 };
 
 /// Damps, orders and factors H = 2/n sum x x^T (cols, cols), both halves filled; empty or all zero
@@ -40,8 +48,10 @@ struct PreparedHessian {
 /// factorisation fails. Errors: sizes, cols no multiple of group, entries that are not finite,
 /// negative diagonal, hopelessly indefinite H.
 /// With `keep`, the matrix itself is kept as well. `order`: the columns in another order than GAR.
+/// Without a pool one thread does it; the bits are the same.
 Result<PreparedHessian> prepare_hessian(std::span<const double> hessian, int64_t cols, int group,
                                         double damping = 0.05, bool keep = false,
-                                        std::vector<int32_t> order = {});
+                                        std::vector<int32_t> order = {}, Isa isa = Isa::kScalar,
+                                        ThreadPool* pool = nullptr);
 
 }  // namespace planeloom

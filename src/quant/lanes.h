@@ -28,12 +28,18 @@ struct TritSums {
   DoubleLanes s11, s22, s12, b1, b2;
 };
 
+/// A matrix in strips of eight columns: entry (t, j) is data[t * row + j / 8 * strip + j % 8]. With
+/// strips of 8 it lies row by row.
+struct Strips {
+  const float* data;
+  int64_t row, strip = 8;
+};
+
 /// n and cols are multiples of 32 in every call, levels at most 16.
 struct LaneKernels {
-  /// out[j] += sum_t x[t] * r[t * stride + j], t rising. With `upper`, r is zero for t > j and
-  /// those terms are skipped.
-  void (*multiply_add)(const Lanes* x, int64_t n, const float* r, int64_t stride, int64_t cols,
-                       bool upper, Lanes* out);
+  /// out[j] += sum_t x[t] * r(t, j), t rising. With `upper`, r is zero for t > j and those terms
+  /// are skipped.
+  void (*multiply_add)(const Lanes* x, int64_t n, Strips r, int64_t cols, bool upper, Lanes* out);
 
   /// Babai's nearest plane: column by column the nearest of the row's levels (first one on a tie),
   /// the error pushed to the columns after it by u (n, n), the inverse factor. work: (n), the
@@ -65,6 +71,11 @@ struct LaneKernels {
   /// For each w the nearest a1 t1 + a2 t2 over the nine pairs of trits (candidate order in
   /// ptqtp.h). alpha: (2). sums and code may be null; code: (t1 + 1) + 3 (t2 + 1).
   void (*trit_search)(int64_t n, const Lanes* w, const Lanes* alpha, TritSums* sums, Lanes* code);
+
+  /// c[j * c_stride + r] -= p[16 t + r] * q[t * q_stride + j] for 16 r and 8 j, one t after
+  /// another; any n.
+  void (*subtract_products)(int64_t n, const double* p, const double* q, int64_t q_stride,
+                            double* c, int64_t c_stride);
 };
 
 const LaneKernels& lane_kernels(Isa isa);

@@ -30,8 +30,8 @@ void add_through_factor(const MethodContext& c, const std::vector<Lanes>& x,
   const int group = c.options.group;
   for (int64_t g = 0; g < c.input.cols; g += group) {
     product.assign(static_cast<size_t>(group), Lanes{});
-    c.kernels.multiply_add(x.data(), g + group, c.hessian->factor.data() + g, c.input.cols, group,
-                           false, product.data());
+    c.kernels.multiply_add(x.data(), g + group, c.hessian->factor_from(0, g), group, false,
+                           product.data());
     DoubleLanes sum;
     c.kernels.dot(group, product.data(), product.data(), &sum);
     add(sum, member, rows);

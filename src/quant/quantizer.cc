@@ -115,21 +115,30 @@ bool reads_hessian(const QuantOptions& options) {
   return options.clip || options.refine > 0 || (method && method->hessian);
 }
 
-Result<PreparedHessian> prepare_hessian(std::span<const double> hessian, int64_t cols,
-                                        const QuantOptions& options) {
-  return prepare_hessian(
-      hessian, cols, options.group, options.damping, options.refine > 0,
-      options.method == "trellis" ? trellis_order(cols) : std::vector<int32_t>{});
+namespace {
+
+Result<Isa> isa_of(const QuantOptions& options) {
+  return options.isa ? Result<Isa>(*options.isa) : default_isa();
 }
 
-Result<PreparedHessian> prepare_outputs(std::span<const double> moments, int64_t rows,
-                                        double damping) {
+}  // namespace
+
+Result<PreparedHessian> prepare_hessian(std::span<const double> hessian, int64_t cols,
+                                        const QuantOptions& options, ThreadPool& pool) {
+  PL_TRY(const Isa isa, isa_of(options));
+  return prepare_hessian(hessian, cols, options.group, options.damping, options.refine > 0,
+                         options.method == "trellis" ? trellis_order(cols) : std::vector<int32_t>{},
+                         isa, &pool);
+}
+
+Result<PreparedHessian> prepare_outputs(std::span<const double> moments, int64_t rows, Isa isa,
+                                        ThreadPool& pool, double damping) {
   // A block takes rows from everywhere: neighbours, as in a head, are the most alike.
   std::vector<int32_t> order;
   const int64_t blocks = rows / kRowsInTurn;
   for (int64_t b = 0; b < blocks; ++b)
     for (int64_t r = b; r < rows; r += blocks) order.push_back(static_cast<int32_t>(r));
-  return prepare_hessian(moments, rows, kRowsInTurn, damping, false, std::move(order));
+  return prepare_hessian(moments, rows, kRowsInTurn, damping, false, std::move(order), isa, &pool);
 }
 
 Result<QuantResult> quantize_layer(const LayerInput& input, const QuantOptions& options,
@@ -138,16 +147,11 @@ Result<QuantResult> quantize_layer(const LayerInput& input, const QuantOptions& 
   PL_CHECK(check_shape(input, options));
   PL_CHECK(check_weights(input, pool));
   const Method& method = *find_method(options.method);
-  Isa isa = Isa::kScalar;
-  if (options.isa) {
-    isa = *options.isa;
-  } else {
-    PL_TRY(isa, default_isa());
-  }
+  PL_TRY(const Isa isa, isa_of(options));
   PreparedHessian own;
   const PreparedHessian* hessian = input.prepared;
   if (!hessian && (method.hessian || options.refine > 0 || !input.hessian.empty())) {
-    PL_TRY(own, prepare_hessian(input.hessian, input.cols, options));
+    PL_TRY(own, prepare_hessian(input.hessian, input.cols, options, pool));
     hessian = &own;
   }
   const MethodContext context{input, options, hessian, isa, lanes::lane_kernels(isa), pool};

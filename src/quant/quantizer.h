@@ -75,7 +75,7 @@ bool reads_hessian(const QuantOptions& options);
 
 /// The Hessian as the method wants it: its order, damping, group.
 Result<PreparedHessian> prepare_hessian(std::span<const double> hessian, int64_t cols,
-                                        const QuantOptions& options);
+                                        const QuantOptions& options, ThreadPool& pool);
 
 /// Rows that LayerInput::outputs lets quantize together: what they share is left aside.
 inline constexpr int kRowsInTurn = 64;
@@ -84,8 +84,8 @@ inline constexpr int kRowsInTurn = 64;
 /// made ready for LayerInput::outputs. Rows must be a multiple of kRowsInTurn. The damping is large
 /// because gradients are few: much of what thousands of them show of as many outputs does not carry
 /// over to other text (docs/guide.md).
-Result<PreparedHessian> prepare_outputs(std::span<const double> moments, int64_t rows,
-                                        double damping = 1);
+Result<PreparedHessian> prepare_outputs(std::span<const double> moments, int64_t rows, Isa isa,
+                                        ThreadPool& pool, double damping = 1);
 
 /// Quantizes one matrix. The same bytes for any number of threads and any ISA. Errors: an unknown
 /// method, bits or group out of range, cols no multiple of group, sizes that do not fit, a weight

@@ -54,11 +54,13 @@ class RowsInTurn {
 
   /// target_ = W_B + (R_before,B R_BB^-1)^T D_before.
   void aim(int64_t first) {
-    const int64_t rows = c_.input.rows, cols = c_.input.cols;
-    const View factor(outputs_.factor.data(), rows, rows, Eigen::OuterStride<>(rows)),
-        inverse(outputs_.inverse.data() + first * block_, block_, block_,
-                Eigen::OuterStride<>(block_));
-    const Matrix push = factor.block(0, first, first, block_) * inverse;  // (before, block)
+    const int64_t cols = c_.input.cols;
+    const View inverse(outputs_.inverse.data() + first * block_, block_, block_,
+                       Eigen::OuterStride<>(block_));
+    Matrix before(first, block_);
+    for (int64_t i = 0; i < first; ++i)
+      for (int64_t j = 0; j < block_; ++j) before(i, j) = outputs_.r(i, first + j);
+    const Matrix push = before * inverse;
     c_.pool.parallel_for(
         (cols + kColumnsAtOnce - 1) / kColumnsAtOnce, 1, [&](int64_t begin, int64_t end, int) {
           for (int64_t i = begin; i < end; ++i) {

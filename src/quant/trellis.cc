@@ -120,7 +120,7 @@ class Trellis {
 
  private:
   float factor(const Span& s, int64_t t, int64_t k) const {
-    return c_.hessian->factor[static_cast<size_t>(s.position(t) * cols_ + s.position(k))];
+    return c_.hessian->r(s.position(t), s.position(k));
   }
 
   SpanFactor factor_of(const Span& s) const {
@@ -152,7 +152,7 @@ class Trellis {
       add_pushed(span.first, span.first, span.n, pushed, rows);
       add_pushed(span.first, span.next, span.total - span.n, pushed + span.n, rows);
       Lanes shift[kTrellisColumns] = {};  // what to add to W: pushed R_SS^-1
-      c_.kernels.multiply_add(pushed, span.total, factors_[i].inverse.data(), kTrellisColumns,
+      c_.kernels.multiply_add(pushed, span.total, {factors_[i].inverse.data(), kTrellisColumns},
                               (span.total + 7) / 8 * 8, false, shift);
       for (int64_t l = 0; l < rows.count; ++l)
         row_span(i, l, shift, survivor[l][i % 4], rows, scratch);
@@ -163,8 +163,8 @@ class Trellis {
   /// (D R) of columns at ... at + n - 1, so far as the first `done` columns go.
   void add_pushed(int64_t done, int64_t at, int64_t n, Lanes* to, const Rows& rows) const {
     if (n > 0)
-      c_.kernels.multiply_add(rows.error.data(), done, c_.hessian->factor.data() + at, cols_, n,
-                              false, to);
+      c_.kernels.multiply_add(rows.error.data(), done, c_.hessian->factor_from(0, at), n, false,
+                              to);
   }
 
   /// What a Gaussian row asks for, and a little more: errors pushed from column to column spread

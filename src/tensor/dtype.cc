@@ -28,6 +28,20 @@ DTypeInfo dtype_info(DType type) {
       return {"Q5_K", 256, 176};
     case DType::kQ6_K:
       return {"Q6_K", 256, 210};
+    case DType::kIQ1_S:
+      return {"IQ1_S", 256, 50};
+    case DType::kIQ1_M:
+      return {"IQ1_M", 256, 56};
+    case DType::kIQ2_XXS:
+      return {"IQ2_XXS", 256, 66};
+    case DType::kIQ2_XS:
+      return {"IQ2_XS", 256, 74};
+    case DType::kIQ2_S:
+      return {"IQ2_S", 256, 82};
+    case DType::kIQ3_XXS:
+      return {"IQ3_XXS", 256, 98};
+    case DType::kIQ3_S:
+      return {"IQ3_S", 256, 110};
     case DType::kIQ4_NL:
       return {"IQ4_NL", 32, 18};
     case DType::kIQ4_XS:

@@ -23,14 +23,29 @@ struct Format {
 };
 
 const Format kFormats[] = {
-    {DType::kF32, 32, {}, 0},           {DType::kF16, 16, {0}, 0},
-    {DType::kBF16, 16, {}, 0},          {DType::kQ4_0, 4.5, {0}, 15},
-    {DType::kQ4_1, 5, {0, 2}, 15},      {DType::kQ5_0, 5.5, {0}, 31},
-    {DType::kQ5_1, 6, {0, 2}, 31},      {DType::kQ8_0, 8.5, {0}, 255},
-    {DType::kQ2_K, 2.625, {80, 82}, 3}, {DType::kQ3_K, 3.4375, {108}, 7},
-    {DType::kQ4_K, 4.5, {0, 2}, 15},    {DType::kQ5_K, 5.5, {0, 2}, 31},
-    {DType::kQ6_K, 6.5625, {208}, 63},  {DType::kIQ4_NL, 4.5, {0}, 240},
-    {DType::kIQ4_XS, 4.25, {0}, 240},   {DType::kTQ1_0, 1.6875, {52}, 2},
+    {DType::kF32, 32, {}, 0},
+    {DType::kF16, 16, {0}, 0},
+    {DType::kBF16, 16, {}, 0},
+    {DType::kQ4_0, 4.5, {0}, 15},
+    {DType::kQ4_1, 5, {0, 2}, 15},
+    {DType::kQ5_0, 5.5, {0}, 31},
+    {DType::kQ5_1, 6, {0, 2}, 31},
+    {DType::kQ8_0, 8.5, {0}, 255},
+    {DType::kQ2_K, 2.625, {80, 82}, 3},
+    {DType::kQ3_K, 3.4375, {108}, 7},
+    {DType::kQ4_K, 4.5, {0, 2}, 15},
+    {DType::kQ5_K, 5.5, {0, 2}, 31},
+    {DType::kQ6_K, 6.5625, {208}, 63},
+    {DType::kIQ1_S, 1.5625, {0}, 18},
+    {DType::kIQ1_M, 1.75, {}, 18},
+    {DType::kIQ2_XXS, 2.0625, {0}, 86},
+    {DType::kIQ2_XS, 2.3125, {0}, 86},
+    {DType::kIQ2_S, 2.5625, {0}, 86},
+    {DType::kIQ3_XXS, 3.0625, {0}, 124},
+    {DType::kIQ3_S, 3.4375, {0}, 30},
+    {DType::kIQ4_NL, 4.5, {0}, 240},
+    {DType::kIQ4_XS, 4.25, {0}, 240},
+    {DType::kTQ1_0, 1.6875, {52}, 2},
     {DType::kTQ2_0, 2.0625, {64}, 3},
 };
 
@@ -57,6 +72,8 @@ EncodedMatrix random_matrix(const Format& format, int64_t rows, int64_t blocks, 
       const uint16_t half = float_to_half(static_cast<float>(rng.normal()));
       std::memcpy(m.codes.data() + block * static_cast<size_t>(info.bytes) + at, &half, 2);
     }
+  if (format.type == DType::kIQ1_M)  // whose half lies in four pieces: below 2
+    for (size_t at = 55; at < m.codes.size(); at += 56) m.codes[at] &= std::byte{0xbf};
   return m;
 }
 
@@ -133,6 +150,21 @@ TEST(GgufCodecs, HandComputedBlocks) {
   EXPECT_EQ(out[0], -0.5f);
   EXPECT_EQ(out[16], 6.5f);
   EXPECT_EQ(out[1], -1.0f);
+  // d = 0.5, scale 1 (times 1.5 / 4), points 0 and 255, signs of the second's columns 0 and, since
+  // an even number is negative, 7.
+  std::byte iq2[66] = {};
+  std::memcpy(iq2, &half, 2);
+  iq2[3] = std::byte{255};
+  iq2[6] = std::byte{0x80};
+  iq2[9] = std::byte{0x10};
+  std::vector<float> points(256);
+  gguf_codec(DType::kIQ2_XXS)
+      ->decode_row({gguf_codec(DType::kIQ2_XXS), 1, 256, iq2, {}}, 0, points.data());
+  EXPECT_EQ(points[0], 8 * 0.1875f);
+  EXPECT_EQ(points[7], 8 * 0.1875f);
+  EXPECT_LT(points[8], 0.0f);
+  EXPECT_GT(points[9], 0.0f);
+  EXPECT_LT(points[15], 0.0f);
 }
 
 TEST(GgufCodecs, EveryHalfDecodesAsTheScalarSays) {

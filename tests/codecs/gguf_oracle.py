@@ -12,7 +12,8 @@ from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType as T
 # Where a block's half-precision numbers stand.
 HALVES = {
     "F16": [0], "Q4_0": [0], "Q4_1": [0, 2], "Q5_0": [0], "Q5_1": [0, 2], "Q8_0": [0], "Q2_K": [80, 82],
-    "Q3_K": [108], "Q4_K": [0, 2], "Q5_K": [0, 2], "Q6_K": [208], "IQ4_NL": [0], "IQ4_XS": [0], "TQ1_0": [52],
+    "Q3_K": [108], "Q4_K": [0, 2], "Q5_K": [0, 2], "Q6_K": [208], "IQ1_S": [0], "IQ1_M": [], "IQ2_XXS": [0],
+    "IQ2_XS": [0], "IQ2_S": [0], "IQ3_XXS": [0], "IQ3_S": [0], "IQ4_NL": [0], "IQ4_XS": [0], "TQ1_0": [52],
     "TQ2_0": [64], "F32": [], "BF16": [],
 }
 SPECIAL = np.array([0.0, -0.0, 6e-8, -6e-8, 6.1e-5, -5.9e-5, 65504, -65504, 1, -1], dtype=np.float16)
@@ -32,6 +33,8 @@ def random_blocks(rng, name, n):
         special = rng.choice(SPECIAL, n).view(np.uint16)
         bits = np.where(rng.random(n) < 1 / 3, special, bits).astype(np.uint16)
         blocks[:, at:at + 2] = bits.view(np.uint8).reshape(n, 2)
+    if name == "IQ1_M":  # whose half lies in four pieces: below 2
+        blocks[:, 55] &= 0xBF
     if name in ("F32", "BF16"):  # any exponent but the one of inf and nan
         blocks[:, size - 2] &= 0x7F
     return blocks

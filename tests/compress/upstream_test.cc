@@ -72,7 +72,7 @@ TEST(Upstream, IsTheLeastSquaresTarget) {
   const Text text(compute);
   const auto w = normals(kRows * kCols, 4);
   for (const bool lack : {false, true}) {
-    const auto target = UpstreamTarget::make(text.hessian, kCols, text.drift,
+    const auto target = UpstreamTarget::make(compute, text.hessian, kCols, text.drift,
                                              lack ? text.lacking : std::vector<float>{}, 1e-6);
     ASSERT_TRUE(target) << target.error().message;
     auto star = w, half = w;
@@ -99,7 +99,7 @@ TEST(Upstream, DampingKeepsTheWeights) {
   double before = 1e30;
   for (double damping : {1e-4, 1e-2, 1.0, 100.0}) {
     const auto target =
-        UpstreamTarget::make(text.hessian, kCols, text.drift, text.lacking, damping);
+        UpstreamTarget::make(compute, text.hessian, kCols, text.drift, text.lacking, damping);
     ASSERT_TRUE(target);
     auto star = w;
     target->apply(compute, 1, kRows, star);
@@ -114,7 +114,8 @@ TEST(Upstream, SameBitsForAnyThreadsAndIsa) {
   ThreadPool one(1), three(3);
   const Compute scalar{&one, &kernels_for(Isa::kScalar)};
   const Text text(scalar);
-  const auto target = UpstreamTarget::make(text.hessian, kCols, text.drift, text.lacking, 0.05);
+  const auto target =
+      UpstreamTarget::make(scalar, text.hessian, kCols, text.drift, text.lacking, 0.05);
   ASSERT_TRUE(target);
   auto want = normals(kRows * kCols, 4);
   target->apply(scalar, 1, kRows, want);
@@ -130,11 +131,18 @@ TEST(Upstream, SameBitsForAnyThreadsAndIsa) {
 }
 
 TEST(Upstream, RefusesWhatItCannotInvert) {
-  const std::vector<double> zero(16, 0.0);
-  std::vector<double> odd(16, 0.0);
+  ThreadPool pool(1);
+  const Compute compute{&pool, &kernels_for(Isa::kScalar)};
+  const std::vector<double> zero(256, 0.0);
+  std::vector<double> odd(256, 0.0), fine(256, 0.0), narrow(16, 0.0);
+  for (size_t i = 0; i < 256; i += 17) fine[i] = 1;
+  for (size_t i = 0; i < 16; i += 5) narrow[i] = 1;
   odd[0] = std::nan("");
-  EXPECT_FALSE(UpstreamTarget::make(zero, 4, std::vector<float>(16), {}, 0.05));
-  EXPECT_FALSE(UpstreamTarget::make(odd, 4, std::vector<float>(16), {}, 0.05));
+  const std::vector<float> drift(256), thin(16);
+  EXPECT_TRUE(UpstreamTarget::make(compute, fine, 16, drift, {}, 0.05));
+  EXPECT_FALSE(UpstreamTarget::make(compute, zero, 16, drift, {}, 0.05));
+  EXPECT_FALSE(UpstreamTarget::make(compute, odd, 16, drift, {}, 0.05));
+  EXPECT_FALSE(UpstreamTarget::make(compute, narrow, 4, thin, {}, 0.05));
 }
 
 }  // namespace

@@ -207,7 +207,7 @@ TEST(GgufReader, RefusesBadShapes) {
   expect_has(with({33}, 8), "needs a multiple of 32");
   expect_has(with({128}, 12), "needs a multiple of 256");
   expect_has(with({32}, 4), "element type 4");    // once Q4_2
-  expect_has(with({32}, 16), "element type 16");  // IQ2_XXS
+  expect_has(with({32}, 39), "element type 39");  // MXFP4
   expect_has(with({32}, 0xffffffff), "element type");
 }
 

@@ -17,9 +17,9 @@ TEST(Hessian, FactorReproducesTheDampedMatrixInOrder) {
   const auto p = prepare_hessian(s.hessian, 192, 64);
   ASSERT_TRUE(p);
   EXPECT_DOUBLE_EQ(p->damping, 0.05);
-  const RowMatrix r =
-      Eigen::Map<const Eigen::Matrix<float, -1, -1, Eigen::RowMajor>>(p->factor.data(), 192, 192)
-          .cast<double>();
+  RowMatrix r(192, 192);
+  for (int i = 0; i < 192; ++i)
+    for (int j = 0; j < 192; ++j) r(i, j) = static_cast<double>(p->r(i, j));
   const RowMatrix product = r * r.transpose();
   for (int i = 0; i < 192; ++i)
     for (int j = 0; j < 192; ++j) {

@@ -133,7 +133,7 @@ TEST(Quantizer, PreparedHessianGivesTheSameBytes) {
     QuantOptions options;
     options.method = method;
     options.group = 96;
-    const auto prepared = prepare_hessian(s.hessian, 192, options);
+    const auto prepared = prepare_hessian(s.hessian, 192, options, pool);
     ASSERT_TRUE(prepared);
     LayerInput shared{s.weights, s.rows, s.cols};
     shared.prepared = &*prepared;

@@ -18,7 +18,11 @@ RowMatrix moments(int64_t rows) {
   return mix * mix.transpose();
 }
 
-std::vector<double> values(const RowMatrix& m) { return {m.data(), m.data() + m.size()}; }
+Result<PreparedHessian> prepared(const RowMatrix& m, double damping) {
+  ThreadPool pool(1);
+  return prepare_outputs({m.data(), static_cast<size_t>(m.size())}, m.rows(), Isa::kScalar, pool,
+                         damping);
+}
 
 QuantOptions options_of(const char* method) {
   QuantOptions options;
@@ -45,7 +49,7 @@ double loss(const test::Synthetic& s, const QuantResult& q, const RowMatrix& g) 
 TEST(RowFeedback, LowersTheLossOfOutputsThatBelongTogether) {
   const auto s = test::make_synthetic(128, 128, 1024, false, 1);
   const RowMatrix g = moments(s.rows);
-  const auto outputs = prepare_outputs(values(g), s.rows, 0.05);
+  const auto outputs = prepared(g, 0.05);
   ASSERT_TRUE(outputs) << outputs.error().message;
   for (const char* method : {"gptq", "bpdq", "trellis"}) {
     const auto plain = quantize(s, options_of(method), nullptr),
@@ -59,7 +63,7 @@ TEST(RowFeedback, LowersTheLossOfOutputsThatBelongTogether) {
 
 TEST(RowFeedback, OutputsThatHaveNothingToDoWithOneAnotherChangeNothing) {
   const auto s = test::make_synthetic(128, 192, 512, true, 2);
-  const auto outputs = prepare_outputs(values(RowMatrix::Identity(128, 128)), 128, 1);
+  const auto outputs = prepared(RowMatrix::Identity(128, 128), 1);
   ASSERT_TRUE(outputs);
   for (const char* method : {"rtn", "hqq", "gptq", "bpdq", "ptqtp", "trellis"})
     for (const Coefficients stored : {Coefficients::kHalf, Coefficients::kByte}) {
@@ -77,7 +81,7 @@ TEST(RowFeedback, OutputsThatHaveNothingToDoWithOneAnotherChangeNothing) {
 
 TEST(RowFeedback, SameBytesForAnyThreadsAndIsa) {
   const auto s = test::make_synthetic(192, 128, 512, false, 3);
-  const auto outputs = prepare_outputs(values(moments(s.rows)), s.rows, 0.5);
+  const auto outputs = prepared(moments(s.rows), 0.5);
   ASSERT_TRUE(outputs);
   QuantOptions options = options_of("trellis");
   options.isa = Isa::kScalar;

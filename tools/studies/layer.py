@@ -1,5 +1,5 @@
 """One layer of Qwen2.5's shapes in F16 with random weights, quantized: the time (times the layers: the whole model) and the peak memory.
-The calibration text is what such a layer writes: its words say nothing, their number costs what it costs."""
+The calibration text is words of the vocabulary in random order: they say nothing, their number costs what it costs."""
 import json
 import os
 import pathlib
@@ -8,16 +8,16 @@ import sys
 
 import numpy
 import random_gguf
-from gguf import GGMLQuantizationType, GGUFWriter
+from gguf import GGMLQuantizationType, GGUFReader, GGUFWriter
 
 HEAD_DIM = 128
 # width, ffn, heads, kv heads, layers
 SHAPES = {"qwen2.5-7b": (3584, 18944, 28, 4, 28), "qwen2.5-72b": (8192, 29568, 64, 8, 80)}
 PLANELOOM = os.environ.get("PLANELOOM", "build/release/planeloom")
-ONLY = os.environ.get("ONLY")
+ONLY = set(filter(None, os.environ.get("ONLY", "").split(";")))  # runs; empty: all
 RUNS = {
     "qwen2.5-7b": ["--method rtn", "--method gptq", "--method bpdq", "--method bpdq --coefficients byte --rotate --refine 3",
-                   "--method ptqtp", "--method trellis", "--method trellis --upstream 0.5"],
+                   "--method ptqtp", "--method trellis", "--method trellis --upstream 0.5", "--bpw 2.4"],
     "qwen2.5-72b": ["--method rtn --group 256", "--method rtn --coefficients byte --group 256", "--method ptqtp --group 256",
                     "--method ptqtp --coefficients tied --group 256"],
 }
@@ -61,6 +61,13 @@ def make(shape, tokenizer, target):
     os.replace(str(target) + ".tmp", target)
 
 
+def write_words(source, target, count=1 << 17):
+    """`count` words, each one token with a space before it."""
+    tokens = GGUFReader(str(source)).get_field("tokenizer.ggml.tokens").contents()
+    words = [t[1:] for t in tokens if t[0] == "\u0120" and t[1:].isascii() and t[1:].isalpha()]
+    target.write_text(" ".join(numpy.random.default_rng(3).choice(words, count)))
+
+
 def main():
     shape, out = sys.argv[1], pathlib.Path(sys.argv[2])
     if shape not in SHAPES:
@@ -70,12 +77,15 @@ def main():
     if not source.exists():
         tokenizer = subprocess.run([PLANELOOM, "pull", "smollm2-135m-instruct"], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
         make(shape, tokenizer, source)
+    text = out / "words.txt"
+    if not text.exists():
+        write_words(source, text)
     print(f"| {shape} | bits/weight | seconds | all {layers} layers | peak memory |\n|---|---:|---:|---:|---:|")
     for options in RUNS[shape]:
-        if ONLY and options != ONLY:
+        if ONLY and options not in ONLY:
             continue
         target = out / f"{shape}.layer.quantized.gguf"
-        run = subprocess.run([PLANELOOM, "quantize", "-m", source, "-o", target, *options.split(), "--force", "--json"],
+        run = subprocess.run([PLANELOOM, "quantize", "-m", source, "-o", target, *options.split(), "--calibration", text, "--force", "--json"],
                              check=True, stdout=subprocess.PIPE, text=True)
         j = json.loads(run.stdout)
         target.unlink()
