@@ -171,6 +171,15 @@ Result<DistillSummary> distill_after(Options& o, const Model& model, const Compu
   return summary;
 }
 
+/// What can be told before the work: whether the text has a window to score.
+Status check_score_text(const Options& o, const Model& model, const std::string& text) {
+  const WindowOptions windows;
+  PL_TRY(const auto tokenizer, Tokenizer::from_metadata(model.file->metadata()));
+  if (window_count(static_cast<int64_t>(tokenizer->encode(text).size()), windows) > 0) return {};
+  return fail("[quantize] --score {}: less than one window of {} tokens", o.score_file,
+              windows.context);
+}
+
 /// What is left of the model, on a text: the written file against the one that came.
 Result<ScoredModel> score_after(const Options& o, const std::filesystem::path& original,
                                 const std::string& text, const Compute& compute,
@@ -244,6 +253,7 @@ Status run(Options& o) {
   PL_TRY(const std::string score_text,
          o.score_file.empty() ? std::string() : read_input(o.score_file));
   PL_TRY(Model model, load_model(path));
+  if (!o.score_file.empty()) PL_CHECK(check_score_text(o, model, score_text));
   TerminalProgress progress;
   if (o.awq) {
     PL_CHECK(
@@ -290,14 +300,15 @@ Status run(Options& o) {
     summary.file_bytes = std::filesystem::file_size(o.out, error);
   }
   Report report = make_report(o, summary, allocation, distilled, *context);
+  PL_CHECK(save(report, o.out + ".report"));  // also when scoring is interrupted
   std::optional<ScoredModel> scored;
-  if (!score_text.empty()) {
+  if (!o.score_file.empty()) {
     PL_TRY(scored, score_after(o, path, score_text, context->compute(), progress));
     progress.finish();
     report.config.emplace_back("scored on", o.score_file);
     report.results["score"] = score_json(*scored);
+    PL_CHECK(save(report, o.out + ".report"));
   }
-  PL_CHECK(save(report, o.out + ".report"));
   if (o.json) {
     nlohmann::ordered_json object{{"path", o.out}};
     object.update(report.results);

@@ -167,8 +167,8 @@ struct IQ1_M : Block256<16, 56, 9> {
     for (int i = 0; i < 4; ++i) half |= uint32_t{load_u16(b + 48 + 2 * i)} >> 12 << (4 * i);
     const float d = half_to_float(static_cast<uint16_t>(half)) * 0.125f;
     for (int g = 0; g < 16; ++g)
-      scale[g] = d * static_cast<float>(
-                         2 * ((load_u16(b + 48 + g / 4 * 2) >> (3 * (g & 3))) & 7) + 1);
+      scale[g] =
+          d * static_cast<float>(2 * ((load_u16(b + 48 + g / 4 * 2) >> (3 * (g & 3))) & 7) + 1);
     for (int i = 0; i < 32; ++i) {
       const uint32_t high = b[32 + i / 2] >> (i % 2 * 4);
       place_moved(b[i] | (high & 7) << 8, high & 8, code + 8 * i);

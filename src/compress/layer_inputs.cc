@@ -77,19 +77,21 @@ void LayerInputs::add_drift(int64_t layer, Linear linear, int64_t i, Rows x, Dri
 Result<LayerInputs::Seen> LayerInputs::before(int64_t layer, Linear linear) {
   if (in_ffn(linear)) pass_attention(layer);
   const int64_t cols = linear_shape(model_.config, linear).cols;
-  SecondMoments moments(cols);
+  std::optional<SecondMoments> moments(cols);
   std::optional<Drift> drift;
   if (original_) drift.emplace(cols, writes_residual(linear) ? model_.config.width : 0);
   for (int64_t i = 0; i < text_.windows(); ++i)
     watch(now_, layer, linear, i, [&](Rows x) {
-      moments.add(compute_, x);
+      moments->add(compute_, x);
       if (drift) add_drift(layer, linear, i, x, *drift);
     });
-  Seen seen{moments.hessian(), {}};
+  Seen seen{moments->hessian(), {}};
+  moments.reset();
   if (drift) {
-    PL_TRY(seen.target, UpstreamTarget::make(
-                            compute_, seen.hessian, cols, drift->inputs.mean(),
-                            drift->lack ? drift->lack->mean() : std::vector<float>{}, *damping_));
+    PL_TRY(seen.target,
+           UpstreamTarget::make(compute_, seen.hessian, cols, std::move(drift->inputs).mean(),
+                                drift->lack ? std::move(*drift->lack).mean() : std::vector<float>{},
+                                *damping_));
   }
   return seen;
 }

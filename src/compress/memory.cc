@@ -25,12 +25,16 @@ double stage_bytes(const Config& c, const QuantizeOptions& o, double rows, doubl
   const bool upstream = o.upstream > 0;
   const double kept = o.quant.refine > 0 ? kFloat : 0;  // the Hessian itself, for the descent
   const double panels = tokens * cols * kFloat * (upstream ? 6 : 2);
-  const double target = upstream ? square * (kDouble + kFloat) + width * cols * kFloat : 0;
-  const double watching = square * (kFloat + kDouble) + target + (upstream ? square * kFloat : 0),
-               preparing = square * (2 * kDouble + kFloat + kept) + target,
-               solving = upstream ? std::min(rows, 1024.0) * cols * kDouble : 0,
-               quantizing = square * (kFloat + kept) + target + 3 * rows * cols * kFloat + solving;
-  return std::max({watching + panels, preparing, quantizing});
+  const double lack = upstream ? width * cols * kFloat : 0;  // of the residual stream
+  const double weights = rows * cols * kFloat, held = upstream ? 2 * weights : 0;  // of a stage
+  const double watching = square * (kFloat + kDouble + (upstream ? kFloat : 0)) + lack + panels;
+  // Rows of W as a product reads them, and what it gives (UpstreamTarget::apply).
+  const double aiming = upstream ? square * (2 * kDouble + kFloat) + lack + held + 2 * weights +
+                                       std::min(rows, 1024.0) * cols * kDouble
+                                 : 0;
+  const double preparing = square * (2 * kDouble + kFloat + kept) + held;
+  const double quantizing = square * (kFloat + kept) + held + 3 * weights;
+  return std::max({watching, aiming, preparing, quantizing});
 }
 
 }  // namespace

@@ -300,17 +300,32 @@ class Run {
     return quant;
   }
 
-  /// The Hessians that a stage's linears need, by what they depend on. What was seen of the text is
-  /// gone when they are made.
-  Result<PreparedHessians> prepare_stage(int64_t layer, const Stage& stage) {
-    PreparedHessians prepared;
-    target_.reset();
-    if (!inputs_) return prepared;
+  /// What the text says of a stage's linears.
+  struct StageInputs {
+    PreparedHessians hessians;
+    /// What is quantized instead of the weights, where errors upstream matter: (rows, cols).
+    std::map<Linear, std::vector<float>> targets;
+  };
+
+  /// What was seen of the text is gone when it returns, and what targets took before Hessians are
+  /// prepared: of wide linears each takes gigabytes.
+  Result<StageInputs> prepare_stage(int64_t layer, const Stage& stage) {
+    StageInputs made_of;
+    if (!inputs_) return made_of;
     PL_TRY(LayerInputs::Seen seen, inputs_->before(layer, stage.linears[0]));
-    target_ = std::move(seen.target);
+    if (seen.target) {
+      for (const Linear linear : stage.linears) {
+        PL_CHECK(go_on(linear_name(layer, linear)));
+        const PackedMatrix& w = model_.layers[static_cast<size_t>(layer)].at(linear);
+        std::vector<float>& target = made_of.targets[linear];
+        decode_rows(compute_, w, 0, w.rows, rotation(w.cols), target);
+        seen.target->apply(compute_, options_.upstream, w.rows, target);
+      }
+      seen.target.reset();
+    }
     for (const Linear linear : stage.linears) {
       PL_TRY(const QuantOptions quant, own_options(layer, linear));
-      const auto [at, fresh] = prepared.try_emplace(without_bits(quant));
+      const auto [at, fresh] = made_of.hessians.try_emplace(without_bits(quant));
       if (!fresh) continue;
       auto made = prepare_hessian(seen.hessian, linear_shape(model_.config, linear).cols, quant,
                                   *compute_.pool);
@@ -319,15 +334,16 @@ class Run {
                     linear_name(layer, linear), made.error().message);
       at->second = std::move(*made);
     }
-    return prepared;
+    return made_of;
   }
 
   Status quantize_stage(int64_t layer, const Stage& stage) {
-    PL_TRY(const PreparedHessians prepared, prepare_stage(layer, stage));
+    PL_TRY(StageInputs inputs, prepare_stage(layer, stage));
     for (const Linear linear : stage.linears) {
       PackedMatrix& w = model_.layers[static_cast<size_t>(layer)].at(linear);
       PL_TRY(const QuantOptions quant, own_options(layer, linear));
-      const auto hessian = prepared.find(without_bits(quant));
+      const auto hessian = inputs.hessians.find(without_bits(quant));
+      const auto target = inputs.targets.find(linear);
       std::optional<PreparedHessian> outputs;
       if (const SecondMoments* moments = outputs_ ? outputs_->at(layer, linear) : nullptr) {
         PL_TRY(outputs,
@@ -335,22 +351,32 @@ class Run {
       }
       const PackedMatrix original = w;
       PL_CHECK(quantize_rows(original, 0, linear_name(layer, linear), w, quant,
-                             hessian == prepared.end() ? nullptr : &hessian->second,
-                             outputs ? &*outputs : nullptr));
+                             hessian == inputs.hessians.end() ? nullptr : &hessian->second,
+                             outputs ? &*outputs : nullptr,
+                             target == inputs.targets.end() ? nullptr : &target->second));
     }
     return {};
   }
 
-  /// w: rows `first` ... of `from`, so many as it says that it has, becomes what they are quantized
-  /// to.
-  Status quantize_rows(const PackedMatrix& from, int64_t first, const std::string& name,
-                       PackedMatrix& w, const QuantOptions& quant, const PreparedHessian* hessian,
-                       const PreparedHessian* outputs = nullptr) {
+  /// An error after Ctrl-C.
+  Status go_on(const std::string& name) {
     if (interrupted())
       return fail("[quantize] interrupted before {}; run the same command again to go on", name);
     progress_.update("quantize", done_, total_);
-    decode_rows(compute_, from, first, w.rows, rotation(w.cols), weights_);
-    if (target_) target_->apply(compute_, options_.upstream, w.rows, weights_);
+    return {};
+  }
+
+  /// w: rows `first` ... of `from`, so many as it says that it has, becomes what they, or `target`,
+  /// whose memory is given back, are quantized to.
+  Status quantize_rows(const PackedMatrix& from, int64_t first, const std::string& name,
+                       PackedMatrix& w, const QuantOptions& quant, const PreparedHessian* hessian,
+                       const PreparedHessian* outputs = nullptr,
+                       std::vector<float>* target = nullptr) {
+    PL_CHECK(go_on(name));
+    if (target)
+      weights_ = std::move(*target);
+    else
+      decode_rows(compute_, from, first, w.rows, rotation(w.cols), weights_);
     LayerInput input{weights_, w.rows, w.cols};
     input.prepared = hessian;
     input.outputs = outputs;
@@ -371,11 +397,12 @@ class Run {
                                     static_cast<uint32_t>(options_.calibration.seed))));
     PL_CHECK(plan_ends());
     PL_CHECK(restore_or(layers, [&]() -> Status {
-      target_.reset();
       std::optional<PreparedHessian> hessian;
       if (inputs_) {
-        PL_TRY(hessian,
-               prepare_hessian(inputs_->before_head(), cols, embedding_options(1), *compute_.pool));
+        QuantOptions quant = embedding_options(1);
+        quant.isa = options_.quant.isa;
+        PL_TRY(quant.group, group_for(quant, "token_embd.weight", cols));
+        PL_TRY(hessian, prepare_hessian(inputs_->before_head(), cols, quant, *compute_.pool));
       }
       for (End& end : ends_) {
         const bool reads = hessian && (!has_head_ || end.whole == &model_.head);
@@ -458,7 +485,6 @@ class Run {
   Rotations rotations_;                   // when rotating
   std::unique_ptr<LayerInputs> inputs_;   // with a calibration text
   std::optional<OutputMoments> outputs_;  // when guided
-  std::optional<UpstreamTarget> target_;  // of the stage at hand
   std::vector<float> weights_;            // one matrix, decoded
   std::vector<Workspace::Entry>
       entries_;  // the layer being quantized, in the order of kBlockLinears

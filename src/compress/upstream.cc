@@ -36,12 +36,10 @@ void CrossMoments::add(const Compute& compute, Rows a, Rows b) {
   tokens_ += a.rows;
 }
 
-std::vector<float> CrossMoments::mean() const {
-  std::vector<float> out(sum_.size());
+std::vector<float> CrossMoments::mean() && {
   const double scale = tokens_ ? 2.0 / static_cast<double>(tokens_) : 0.0;
-  std::transform(sum_.begin(), sum_.end(), out.begin(),
-                 [&](float v) { return static_cast<float>(scale * static_cast<double>(v)); });
-  return out;
+  for (float& v : sum_) v = static_cast<float>(scale * static_cast<double>(v));
+  return std::move(sum_);
 }
 
 Result<UpstreamTarget> UpstreamTarget::make(const Compute& compute, std::span<const double> hessian,
@@ -61,7 +59,7 @@ Result<UpstreamTarget> UpstreamTarget::make(const Compute& compute, std::span<co
   double mean = 0;
   for (int64_t i = 0; i < cols; ++i) mean += hessian[static_cast<size_t>(i * cols + i)];
   mean /= static_cast<double>(cols);
-  if (!(mean > 0)) return fail("[upstream] the calibration text never reached this linear");
+  if (!(mean > 0)) return target;  // nothing was fed: nothing to make up for
   for (int step = 0; step < kTries; ++step, damping *= 2) {
     target.factor_.assign(hessian.begin(), hessian.end());
     for (int64_t i = 0; i < cols; ++i)
@@ -74,6 +72,7 @@ Result<UpstreamTarget> UpstreamTarget::make(const Compute& compute, std::span<co
 
 void UpstreamTarget::apply(const Compute& compute, double strength, int64_t rows,
                            std::span<float> weights) const {
+  if (factor_.empty()) return;
   // W E[(x - x') x'^T]: the rows of W are the tokens of a linear whose weights are `drift`.
   std::vector<float> want(static_cast<size_t>(rows * cols_));
   const PackedMatrix drift{

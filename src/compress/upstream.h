@@ -18,8 +18,8 @@ class CrossMoments {
       : rows_(rows), cols_(cols), sum_(static_cast<size_t>(rows * cols)) {}
   /// a: (tokens, rows), b: (tokens, cols), tokens alike.
   void add(const Compute& compute, Rows a, Rows b);
-  /// (rows, cols)
-  std::vector<float> mean() const;
+  /// (rows, cols), in place of the sums.
+  std::vector<float> mean() &&;
 
  private:
   int64_t rows_, cols_, tokens_ = 0;
@@ -33,7 +33,8 @@ class UpstreamTarget {
   /// hessian: (cols, cols), as SecondMoments has it. drift: (cols, cols) = E[x' (x - x')^T], E as
   /// 2 / tokens sum. lack: (outputs, cols) = E[r x'^T], or empty. `damping` is a share of the mean
   /// diagonal and grows until the matrix can be inverted; directions that the text hardly shows
-  /// keep W. Errors: nothing to invert, numbers that are not finite, cols no multiple of 16.
+  /// keep W, all of them where it shows none. Errors: numbers that are not finite, cols no multiple
+  /// of 16.
   static Result<UpstreamTarget> make(const Compute& compute, std::span<const double> hessian,
                                      int64_t cols, std::vector<float> drift,
                                      std::vector<float> lack, double damping);
@@ -42,7 +43,7 @@ class UpstreamTarget {
 
  private:
   int64_t cols_ = 0;
-  std::vector<double> factor_;  // of the damped Hessian, as quant/cholesky.h leaves it
+  std::vector<double> factor_;  // of the damped Hessian, as quant/cholesky.h leaves it, or empty
   std::vector<float> drift_, lack_;
 };
 

@@ -13,8 +13,8 @@ using lanes::LaneKernels;
 
 constexpr int64_t kPanel = kCholeskyUnit;  // rows of a panel: (columns, 16)
 constexpr int64_t kHalf = kPanel / 2;      // what subtract_products takes of its right side
-constexpr int64_t kBlock = 128;            // columns that are factored before the rest learns of them
-constexpr int64_t kChunk = 1024;           // rows of a block of columns: 1 MiB, for the L2 cache
+constexpr int64_t kBlock = 128;   // columns that are factored before the rest learns of them
+constexpr int64_t kChunk = 1024;  // rows of a block of columns: 1 MiB, for the L2 cache
 
 /// The block on the diagonal, by the textbook. a: its first entry, columns n apart.
 bool factor_block(int64_t size, int64_t n, double* a) {
@@ -52,8 +52,8 @@ void solve_transposed_block(int64_t size, int64_t n, const double* l, double* y)
   }
 }
 
-/// Calls body(chunk's first row, its last, item) for every chunk of rows first ... n and every item,
-/// so that a worker meets a chunk with many items before the next.
+/// Calls body(chunk's first row, its last, item) for every chunk of rows first ... n and every
+/// item, so that a worker meets a chunk with many items before the next.
 template <class Body>
 void for_chunks(ThreadPool& pool, int64_t first, int64_t n, int64_t items, const Body& body) {
   const int64_t chunks = (n - first + kChunk - 1) / kChunk;

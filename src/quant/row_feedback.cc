@@ -1,13 +1,12 @@
 #include "quant/row_feedback.h"
 
-#include <Eigen/Core>
 #include <algorithm>
 
 namespace planeloom {
 namespace {
 
-using Matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-using View = Eigen::Map<const Matrix, 0, Eigen::OuterStride<>>;
+using lanes::kLanes;
+using lanes::Lanes;
 
 constexpr int64_t kColumnsAtOnce = 64;
 
@@ -29,18 +28,14 @@ class RowsInTurn {
       : c_(c),
         outputs_(*c.input.outputs),
         block_(outputs_.group),
-        weight_(c.input.rows, c.input.cols),
-        error_(c.input.rows, c.input.cols),
-        target_(block_, c.input.cols) {
-    for (int64_t r = 0; r < c.input.rows; ++r)
-      weight_.row(r) = View(c.input.weights.data() + row_at(r) * c.input.cols, 1, c.input.cols,
-                            Eigen::OuterStride<>(c.input.cols));
-  }
+        error_(static_cast<size_t>(c.input.rows * c.input.cols)),
+        push_(static_cast<size_t>(c.input.rows * block_ / kLanes)),
+        target_(static_cast<size_t>(block_ * c.input.cols)) {}
 
   Result<QuantResult> run(Result<QuantResult> (*quantize)(const MethodContext&)) {
     for (int64_t first = 0; first < c_.input.rows; first += block_) {
       aim(first);
-      LayerInput part{{target_.data(), static_cast<size_t>(target_.size())}, block_, c_.input.cols};
+      LayerInput part{target_, block_, c_.input.cols};
       part.prepared = c_.input.prepared;
       PL_TRY(const QuantResult done,
              quantize({part, c_.options, c_.hessian, c_.isa, c_.kernels, c_.pool}));
@@ -52,33 +47,52 @@ class RowsInTurn {
  private:
   int64_t row_at(int64_t position) const { return outputs_.order[static_cast<size_t>(position)]; }
 
+  const float* weights(int64_t position) const {
+    return c_.input.weights.data() + row_at(position) * c_.input.cols;
+  }
+  /// D of a row: in strips of eight columns, so that what goes down the rows stays on a page.
+  float& error(int64_t row, int64_t col) {
+    return error_[static_cast<size_t>((col / 8 * c_.input.rows + row) * 8 + col % 8)];
+  }
+
   /// target_ = W_B + (R_before,B R_BB^-1)^T D_before.
   void aim(int64_t first) {
-    const int64_t cols = c_.input.cols;
-    const View inverse(outputs_.inverse.data() + first * block_, block_, block_,
-                       Eigen::OuterStride<>(block_));
-    Matrix before(first, block_);
-    for (int64_t i = 0; i < first; ++i)
-      for (int64_t j = 0; j < block_; ++j) before(i, j) = outputs_.r(i, first + j);
-    const Matrix push = before * inverse;
-    c_.pool.parallel_for(
-        (cols + kColumnsAtOnce - 1) / kColumnsAtOnce, 1, [&](int64_t begin, int64_t end, int) {
-          for (int64_t i = begin; i < end; ++i) {
-            const int64_t at = i * kColumnsAtOnce, n = std::min(kColumnsAtOnce, cols - at);
-            target_.middleCols(at, n) = weight_.block(first, at, block_, n);
-            if (first > 0)
-              target_.middleCols(at, n).noalias() +=
-                  push.transpose() * error_.block(0, at, first, n);
-          }
-        });
+    const int64_t rows = c_.input.rows, cols = c_.input.cols;
+    const float* inverse = outputs_.inverse.data() + first * block_;
+    c_.pool.parallel_for(first, 16, [&](int64_t begin, int64_t end, int) {
+      for (int64_t t = begin; t < end; ++t)
+        for (int64_t l = 0; l < block_; ++l) {
+          float sum = 0;
+          for (int64_t k = 0; k <= l; ++k)
+            sum += outputs_.r(t, first + k) * inverse[k * block_ + l];
+          push_[static_cast<size_t>(l / kLanes * rows + t)].v[l % kLanes] = sum;
+        }
+    });
+    const int64_t chunks = (cols + kColumnsAtOnce - 1) / kColumnsAtOnce, panels = block_ / kLanes;
+    c_.pool.parallel_for(chunks * panels, 1, [&](int64_t begin, int64_t end, int) {
+      for (int64_t i = begin; i < end; ++i) {
+        const int64_t at = i / panels * kColumnsAtOnce, row = i % panels * kLanes,
+                      n = std::min(kColumnsAtOnce, cols - at);
+        Lanes out[kColumnsAtOnce];
+        for (int64_t l = 0; l < kLanes; ++l)
+          for (int64_t j = 0; j < n; ++j) out[j].v[l] = weights(first + row + l)[at + j];
+        c_.kernels.multiply_add(push_.data() + row / kLanes * rows, first,
+                                {error_.data() + at * rows, 8, 8 * rows}, n, false, out);
+        for (int64_t l = 0; l < kLanes; ++l)
+          for (int64_t j = 0; j < n; ++j)
+            target_[static_cast<size_t>((row + l) * cols + at + j)] = out[j].v[l];
+      }
+    });
   }
 
   void take(int64_t first, const QuantResult& done) {
     const PackedMatrix quantized = done.matrix.view();
     c_.pool.parallel_for(block_, 4, [&](int64_t begin, int64_t end, int) {
+      std::vector<float> row(static_cast<size_t>(quantized.cols));
       for (int64_t r = begin; r < end; ++r) {
-        quantized.codec->decode_row(quantized, r, error_.row(first + r).data());
-        error_.row(first + r) = weight_.row(first + r) - error_.row(first + r);
+        quantized.codec->decode_row(quantized, r, row.data());
+        for (int64_t c = 0; c < quantized.cols; ++c)
+          error(first + r, c) = weights(first + r)[c] - row[static_cast<size_t>(c)];
       }
     });
     EncodedMatrix& to = result_.matrix;
@@ -105,8 +119,10 @@ class RowsInTurn {
   const MethodContext& c_;
   const PreparedHessian& outputs_;
   const int64_t block_;
-  Matrix weight_, error_;  // (rows, cols), in the order of outputs_: W and D
-  Matrix target_;          // (block, cols)
+  std::vector<float> error_;  // D in the order of outputs_: (cols / 8, rows, 8)
+  std::vector<Lanes>
+      push_;  // (R_before,B R_BB^-1)^T, sixteen of the block's rows: (block / 16, rows)
+  std::vector<float> target_;  // (block, cols)
   QuantResult result_;
 };
 

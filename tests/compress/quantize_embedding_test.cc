@@ -46,6 +46,21 @@ TEST(QuantizeEmbedding, AndHead) {
   }
 }
 
+// The Hessian of what the head reads has the group that fits the width, as the linears' have.
+TEST(QuantizeEmbedding, OfAWidthThatNo64Divides) {
+  const Folder folder;
+  TinyOptions shape = tiny_text_options();
+  shape.width = 96;
+  const auto model = load_model(std::shared_ptr<const ModelFile>(make_tiny_model(shape)));
+  ASSERT_TRUE(model) << model.error().message;
+  QuantizeOptions o = options("trellis");
+  o.embedding_bits = 3.5;
+  quantized(*model, folder.path / "a.gguf", o);
+  const auto written = load_model(folder.path / "a.gguf");
+  ASSERT_TRUE(written) << written.error().message;
+  EXPECT_TRUE(written->embedding.rotation || written->embedding.parts);
+}
+
 // Rows of common tokens have more bits, some stay bit for bit; the file says which, and is read,
 // quantized again and exported like any other.
 TEST(QuantizeEmbedding, InParts) {

@@ -45,8 +45,8 @@ struct Text {
       lacks.add(compute, {lack.data() + t * kRows, 200, kRows}, x);
     }
     hessian = moments.hessian();
-    drift = inputs.mean();
-    lacking = lacks.mean();
+    drift = std::move(inputs).mean();
+    lacking = std::move(lacks).mean();
   }
 
   /// sum over the text of |W x + r - W* x'|^2.
@@ -130,7 +130,7 @@ TEST(Upstream, SameBitsForAnyThreadsAndIsa) {
   }
 }
 
-TEST(Upstream, RefusesWhatItCannotInvert) {
+TEST(Upstream, RefusesWhatItCannotInvertAndKeepsWhatIsFedNothing) {
   ThreadPool pool(1);
   const Compute compute{&pool, &kernels_for(Isa::kScalar)};
   const std::vector<double> zero(256, 0.0);
@@ -140,7 +140,11 @@ TEST(Upstream, RefusesWhatItCannotInvert) {
   odd[0] = std::nan("");
   const std::vector<float> drift(256), thin(16);
   EXPECT_TRUE(UpstreamTarget::make(compute, fine, 16, drift, {}, 0.05));
-  EXPECT_FALSE(UpstreamTarget::make(compute, zero, 16, drift, {}, 0.05));
+  const auto nothing = UpstreamTarget::make(compute, zero, 16, drift, {}, 0.05);
+  ASSERT_TRUE(nothing) << nothing.error().message;
+  std::vector<float> weights = normals(3 * 16, 5);
+  nothing->apply(compute, 1, 3, weights);
+  EXPECT_EQ(weights, normals(3 * 16, 5));
   EXPECT_FALSE(UpstreamTarget::make(compute, odd, 16, drift, {}, 0.05));
   EXPECT_FALSE(UpstreamTarget::make(compute, narrow, 4, thin, {}, 0.05));
 }

@@ -67,7 +67,9 @@ TEST(Cholesky, SolvesTheSameForEveryIsaAndAnyThreads) {
         if (first.empty()) first = x;
         ASSERT_EQ(x, first) << n;
       }
-    const auto at = [&](int64_t p, int64_t i, int64_t r) { return (p * n + i) * kCholeskyUnit + r; };
+    const auto at = [&](int64_t p, int64_t i, int64_t r) {
+      return (p * n + i) * kCholeskyUnit + r;
+    };
     for (int64_t p = 0; p < kPanels; ++p)
       for (int64_t r = 0; r < kCholeskyUnit; r += 5)
         for (int64_t i = 0; i < n; ++i) {
