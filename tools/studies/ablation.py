@@ -16,7 +16,7 @@ CHAINS = {
         ("2 bits", ("mixed", "--method trellis --no-rotate")),
         ("rotated", ("mixed", "--method trellis")),
         ("half of the errors upstream", ("mixed", "--method trellis --upstream 0.5" + FEW)),
-        ("three bits where it matters, 2.1 in all", ("mixed", "--bpw 2.1 --upstream 0.5 --guide 0" + FEW)),
+        ("more bits where it matters, 2.1 in all", ("mixed", "--bpw 2.1 --upstream 0.5 --guide 0" + FEW)),
         ("guided", ("mixed", "--bpw 2.1 --upstream 0.5 --guide 16384" + FEW)),
         ("not guided, all of the errors upstream instead", ("mixed", "--bpw 2.1 --upstream 1 --guide 0" + FEW)),
         ("half, calibrated on prose alone", ("matched", "--bpw 2.1 --upstream 0.5 --guide 0" + FEW)),
