@@ -16,7 +16,7 @@ using Points = std::array<std::array<uint8_t, kColumns>, kPoints>;
 
 template <int kPoints, int kColumns, int kValues>
 Points<kPoints, kColumns> spread(const uint16_t (&grid)[kPoints], const int (&value)[kValues]) {
-  constexpr int kBits = 16 / kColumns < 3 ? 2 : 3;
+  constexpr int kBits = kColumns == 8 ? 2 : 3;
   Points<kPoints, kColumns> out;
   for (int p = 0; p < kPoints; ++p)
     for (int i = 0; i < kColumns; ++i)
@@ -66,10 +66,11 @@ struct IQ2_XXS : Block256<32, 66, 43> {
   }
 };
 
+int nibble(const uint8_t* p, int i) { return (p[i / 2] >> (4 * (i & 1))) & 15; }
+
 /// Sixteen four-bit scales.
 void nibble_scales(const uint8_t* p, float d, float* scale) {
-  for (int g = 0; g < 16; ++g)
-    scale[g] = d * (0.5f + static_cast<float>((p[g / 2] >> (4 * (g & 1))) & 15)) * 0.25f;
+  for (int g = 0; g < 16; ++g) scale[g] = d * (0.5f + static_cast<float>(nibble(p, g))) * 0.25f;
 }
 
 struct IQ2_XS : Block256<16, 74, 43> {
@@ -121,8 +122,7 @@ struct IQ3_S : Block256<32, 110, 15> {
     // d | 64 low bytes of points | 64 ninth bits | 32 bytes of signs | 8 four-bit scales
     static const auto points = spread<512, 4>(kIq3SGrid, kOddValues);
     const float d = load_half(b);
-    for (int g = 0; g < 8; ++g)
-      scale[g] = d * static_cast<float>(1 + 2 * ((b[106 + g / 2] >> (4 * (g & 1))) & 15));
+    for (int g = 0; g < 8; ++g) scale[g] = d * static_cast<float>(1 + 2 * nibble(b + 106, g));
     for (int i = 0; i < 64; ++i) {
       const int high = (b[66 + i / 8] >> (i & 7)) & 1;
       place(points[static_cast<size_t>(b[2 + i] | high << 8)],

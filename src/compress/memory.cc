@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "compress/upstream.h"
+
 namespace planeloom {
 namespace {
 
@@ -29,9 +31,11 @@ double stage_bytes(const Config& c, const QuantizeOptions& o, double rows, doubl
   const double weights = rows * cols * kFloat, held = upstream ? 2 * weights : 0;  // of a stage
   const double watching = square * (kFloat + kDouble + (upstream ? kFloat : 0)) + lack + panels;
   // Rows of W as a product reads them, and what it gives (UpstreamTarget::apply).
-  const double aiming = upstream ? square * (2 * kDouble + kFloat) + lack + held + 2 * weights +
-                                       std::min(rows, 1024.0) * cols * kDouble
-                                 : 0;
+  const double aiming =
+      upstream
+          ? square * (2 * kDouble + kFloat) + lack + held + 2 * weights +
+                std::min(rows, static_cast<double>(UpstreamTarget::kSolvedRows)) * cols * kDouble
+          : 0;
   const double preparing = square * (2 * kDouble + kFloat + kept) + held;
   const double quantizing = square * (kFloat + kept) + held + 3 * weights;
   return std::max({watching, aiming, preparing, quantizing});

@@ -10,8 +10,7 @@
 namespace planeloom {
 namespace {
 
-constexpr int kTries = 8;              // damping doubles each time
-constexpr int64_t kSolvedRows = 1024;  // right sides at a time, which bounds memory
+constexpr int kTries = 8;  // damping doubles each time
 
 }  // namespace
 

@@ -30,6 +30,8 @@ class CrossMoments {
 /// The correction of every linear that reads the same input.
 class UpstreamTarget {
  public:
+  static constexpr int64_t kSolvedRows = 1024;  // right sides at a time, which bounds memory
+
   /// hessian: (cols, cols), as SecondMoments has it. drift: (cols, cols) = E[x' (x - x')^T], E as
   /// 2 / tokens sum. lack: (outputs, cols) = E[r x'^T], or empty. `damping` is a share of the mean
   /// diagonal and grows until the matrix can be inverted; directions that the text hardly shows

@@ -72,8 +72,8 @@ bool cholesky(Isa isa, ThreadPool& pool, int64_t n, double* a) {
   std::vector<double> packed(static_cast<size_t>(n * kBlock));  // rows below, in panels
   for (int64_t first = 0; first < n; first += kBlock) {
     const int64_t size = std::min(kBlock, n - first), below = first + size;
-    const double* diagonal = a + first * n + first;
-    if (!factor_block(size, n, a + first * n + first)) return false;
+    double* diagonal = a + first * n + first;
+    if (!factor_block(size, n, diagonal)) return false;
     const auto panel = [&](int64_t row) { return packed.data() + (row - below) * size; };
     pool.parallel_for((n - below) / kPanel, 1, [&](int64_t begin, int64_t end, int) {
       for (int64_t p = begin; p < end; ++p) {

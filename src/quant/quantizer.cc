@@ -71,6 +71,10 @@ Status check_weights(const LayerInput& in, ThreadPool& pool) {
               in.weights[static_cast<size_t>(bad)], bad / in.cols, bad % in.cols, kLargestHalf);
 }
 
+Result<Isa> isa_of(const QuantOptions& options) {
+  return options.isa ? Result<Isa>(*options.isa) : default_isa();
+}
+
 }  // namespace
 
 uint16_t round_to_half(double value) {
@@ -114,14 +118,6 @@ bool reads_hessian(const QuantOptions& options) {
   const Method* method = find_method(options.method);
   return options.clip || options.refine > 0 || (method && method->hessian);
 }
-
-namespace {
-
-Result<Isa> isa_of(const QuantOptions& options) {
-  return options.isa ? Result<Isa>(*options.isa) : default_isa();
-}
-
-}  // namespace
 
 Result<PreparedHessian> prepare_hessian(std::span<const double> hessian, int64_t cols,
                                         const QuantOptions& options, ThreadPool& pool) {

@@ -120,8 +120,7 @@ class RowsInTurn {
   const PreparedHessian& outputs_;
   const int64_t block_;
   std::vector<float> error_;  // D in the order of outputs_: (cols / 8, rows, 8)
-  std::vector<Lanes>
-      push_;  // (R_before,B R_BB^-1)^T, sixteen of the block's rows: (block / 16, rows)
+  std::vector<Lanes> push_;   // R_before,B R_BB^-1: (block / 16, rows), 16 of the block a lane each
   std::vector<float> target_;  // (block, cols)
   QuantResult result_;
 };
